@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: MIT
+"""Start of the program: the environment of a rank, then the command line."""
+
+import os
+import sys
+
+__all__ = ["main"]
+
+
+def main() -> None:
+    """Run the command line and exit with its code."""
+    # before NumPy: a rank's BLAS must not start a thread for every core
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    from hpcapp.cli import run_command_line
+
+    sys.exit(run_command_line(sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: MIT
+"""The command line: verbs to functions. Parses and prints; see `parallel` for MPI."""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+from hpcapp import __version__
+from hpcapp.errors import Exit, HpcappError
+
+__all__ = ["build_parser", "run_command_line"]
+
+
+def launcher_rank() -> int:
+    """Return this process's rank as its launcher says, without starting MPI."""
+    for name in ("OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK", "PMI_RANK", "SLURM_PROCID"):
+        if os.environ.get(name, "").isdecimal():
+            return int(os.environ[name])
+    return 0
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that speaks on one rank only."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong and exit with `Exit.USAGE`."""
+        if launcher_rank() == 0:
+            print(f"{self.prog}: {message}; see {self.prog} --help", file=sys.stderr)
+        sys.exit(Exit.USAGE)
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        if launcher_rank() == 0:
+            super()._print_message(message, file)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command line."""
+    parser = Parser(
+        prog="hpcapp",
+        description="Numerical work as a real MPI application: one YAML file, one "
+        "command, any number of ranks.",
+    )
+    parser.add_argument("--version", action="version", version=f"hpcapp {__version__}")
+    verbs = parser.add_subparsers(dest="verb", metavar="COMMAND", required=True)
+    _add_parallel(verbs)
+    _add_serial(verbs)
+    return parser
+
+
+def _add_parallel(verbs: Any) -> None:
+    run = verbs.add_parser("run", help="one run, under mpirun or srun")
+    run.add_argument("config", metavar="CONFIG", help="YAML file")
+    run.add_argument("-o", "--output", metavar="DIR", help="run directory")
+    run.add_argument(
+        "-f", "--force", action="store_true", help="replace an older run in the directory"
+    )
+    run.add_argument(
+        "--resume", action="store_true", help="go on from a checkpoint if there is one"
+    )
+    resume = verbs.add_parser(
+        "resume", help="go on from the newest checkpoint, on any number of ranks"
+    )
+    resume.add_argument("directory", metavar="RUN_DIR")
+    for verb in (run, resume):
+        _add_settings(verb)
+        verb.add_argument("-q", "--quiet", action="store_true", help="warnings only")
+        verb.add_argument("-v", "--verbose", action="store_true", help="a line a rank")
+        verb.add_argument("--json", action="store_true", help="one object on stdout")
+    doctor = verbs.add_parser(
+        "doctor", help="check MPI, launcher, cores and writers, under the real launcher"
+    )
+    doctor.add_argument("directory", nargs="?", default=".", help="where to try writers")
+    doctor.add_argument("--json", action="store_true", help="one object on stdout")
+
+
+def _add_serial(verbs: Any) -> None:
+    plan = verbs.add_parser("plan", help="check a configuration and show what it needs")
+    plan.add_argument("config", metavar="CONFIG")
+    plan.add_argument("-n", "--ranks", type=int, default=0, help="default: the cores")
+    plan.add_argument("--json", action="store_true", help="one object on stdout")
+    _add_settings(plan)
+    verbs.add_parser("list", help="workloads and their parameters").add_argument(
+        "workload", nargs="?"
+    )
+    init = verbs.add_parser("init", help="write a commented starter configuration")
+    init.add_argument("workload", metavar="WORKLOAD")
+    init.add_argument("-o", "--output", metavar="FILE", help="default: WORKLOAD.yaml")
+    compare = verbs.add_parser("compare", help="compare the data of two results")
+    compare.add_argument("a", metavar="A", help="result file or run directory")
+    compare.add_argument("b", metavar="B", help="result file or run directory")
+    compare.add_argument(
+        "--tolerance", type=float, help="largest relative difference; default: same bits"
+    )
+    plot = verbs.add_parser("plot", help="a picture of a result")
+    plot.add_argument("result", metavar="RESULT", help="result file or run directory")
+    plot.add_argument("-o", "--output", metavar="FILE", help="PNG, SVG or PDF")
+
+
+def _add_settings(verb: Any) -> None:
+    verb.add_argument(
+        "-s",
+        "--set",
+        dest="settings",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="override one key, such as parameters.tolerance=1e-8",
+    )
+
+
+def run_command_line(arguments: Sequence[str]) -> int:
+    """Run one command.
+
+    Parameters
+    ----------
+    arguments : sequence of str
+        Without the program's name.
+
+    Returns
+    -------
+    int
+        The exit code.
+    """
+    options = build_parser().parse_args(arguments)
+    if options.verb in ("run", "resume", "doctor"):
+        from hpcapp.parallel import run_parallel
+
+        return run_parallel(options, arguments)
+    serial: dict[str, Callable[[Any], int]] = {
+        "plan": _plan,
+        "list": _list,
+        "init": _init,
+        "compare": _compare,
+        "plot": _plot,
+    }
+    if launcher_rank() != 0:
+        return Exit.DONE
+    try:
+        return serial[options.verb](options)
+    except HpcappError as error:
+        print(f"hpcapp: {error}", file=sys.stderr)
+        return error.code
+    except BrokenPipeError:
+        # the reader of a pipe has gone, as with `hpcapp list | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.DONE
+
+
+def _plan(options: Any) -> int:
+    from hpcapp.device import cores
+    from hpcapp.errors import ConfigError
+    from hpcapp.planning import make_plan
+    from hpcapp.problem import read_problem
+
+    ranks = options.ranks or len(cores())
+    if ranks < 1:
+        raise ConfigError(f"-n: must be >= 1, got {ranks}")
+    problem = read_problem(options.config, tuple(options.settings))
+    plan = make_plan(problem, ranks)
+    print(json.dumps(plan.as_dict()) if options.json else plan.text())
+    return Exit.DONE
+
+
+def _list(options: Any) -> int:
+    from hpcapp.studies.catalogue import describe_workloads
+
+    print(describe_workloads(options.workload))
+    return Exit.DONE
+
+
+def _init(options: Any) -> int:
+    from hpcapp.studies.catalogue import write_starter
+
+    path = write_starter(options.workload, options.output)
+    print(f"{path}: written; next: hpcapp plan {path}")
+    return Exit.DONE
+
+
+def _compare(options: Any) -> int:
+    from hpcapp.studies.compare import compare_results
+
+    comparison = compare_results(options.a, options.b, options.tolerance)
+    print(comparison.text)
+    return Exit.DONE if comparison.equal else Exit.FAILED
+
+
+def _plot(options: Any) -> int:
+    from hpcapp.studies.plot import plot_result
+
+    print(plot_result(options.result, options.output))
+    return Exit.DONE

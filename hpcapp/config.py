@@ -1,0 +1,354 @@
+# SPDX-License-Identifier: MIT
+"""The configuration: frozen models, the types of their fields, and validation.
+
+Needs no MPI and no workload: the model of `parameters` is an argument.
+"""
+
+import math
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    Strict,
+    ValidationError,
+    WithJsonSchema,
+    create_model,
+)
+from pydantic_core import PydanticCustomError
+
+from hpcapp.errors import ConfigError
+from hpcapp.messages import explain
+from hpcapp.yaml_source import Source, Where, parse_override
+
+__all__ = [
+    "FORMAT_VERSION",
+    "Checkpoint",
+    "Config",
+    "Count",
+    "Duration",
+    "Integer",
+    "Model",
+    "Output",
+    "Real",
+    "Run",
+    "apply_settings",
+    "build_config",
+    "document_model",
+    "parameter",
+    "rule_broken",
+]
+
+FORMAT_VERSION = 1
+
+
+class Model(BaseModel):
+    """Base of every part of a configuration: frozen, unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+
+def parameter(default: Any, meaning: str, unit: str = "1", **rules: Any) -> Any:
+    """Declare a parameter with its default, meaning and unit.
+
+    Parameters
+    ----------
+    default : object
+        Its default; ``...`` makes it required.
+    meaning : str
+        One line, shown by ``hpcapp list`` and written into starter files.
+    unit : str
+        UDUNITS spelling; "1" for a pure number, "" where units make no sense.
+    **rules : object
+        Rules of pydantic's ``Field``, such as ``gt=0``.
+
+    Returns
+    -------
+    object
+        The field information for pydantic.
+    """
+    return Field(
+        default, description=meaning, json_schema_extra={"unit": unit}, **rules
+    )
+
+
+def rule_broken(key: str, rule: str) -> PydanticCustomError:
+    """Return the error for a model validator that finds one key at fault.
+
+    Parameters
+    ----------
+    key : str
+        The parameter at fault, relative to the model.
+    rule : str
+        What must hold.
+
+    Returns
+    -------
+    PydanticCustomError
+        To be raised.
+    """
+    return PydanticCustomError("rule", "{rule}", {"rule": rule, "key": key})
+
+
+def _whole(value: object) -> object:
+    # YAML reads 1e8 as a float; a count written so is meant as one
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value
+
+
+def _finite(value: float) -> float:
+    if not math.isfinite(value):
+        raise ValueError("must be a finite number")
+    return value
+
+
+Integer = Annotated[int, BeforeValidator(_whole), Strict()]
+Count = Annotated[Integer, Field(ge=1)]
+Real = Annotated[float, Strict(), AfterValidator(_finite)]
+
+_UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def _duration(value: object) -> object:
+    """Seconds from ``600``, ``600 s``, ``2 h``, ``90 min``, ``1 d``, ``02:00:00``."""
+    hint = "must be a duration such as 600 s, 2 h or 02:00:00"
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        raise ValueError(hint)
+    if not isinstance(value, str):
+        return float(value)
+    clock = re.fullmatch(r"(\d{1,6}):([0-5]\d):([0-5]\d)", value.strip())
+    if clock:
+        hours, minutes, seconds = (int(part) for part in clock.groups())
+        return 3600.0 * hours + 60.0 * minutes + seconds
+    parts = re.fullmatch(r"(\d+(?:\.\d*)?(?:[eE][+-]?\d+)?)\s*(\w+)", value.strip())
+    if not parts or parts[2] not in _UNITS:
+        raise ValueError(hint)
+    return float(parts[1]) * _UNITS[parts[2]]
+
+
+Duration = Annotated[
+    float,
+    BeforeValidator(_duration),
+    AfterValidator(_finite),
+    Field(gt=0),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "number", "exclusiveMinimum": 0},
+                {"type": "string", "pattern": r"^(\d+(\.\d*)? *(s|min|h|d)|\d+:\d\d:\d\d)$"},
+            ]
+        }
+    ),
+]
+
+
+def _threads(value: object) -> object:
+    whole = _whole(value)
+    if whole == "auto" or (type(whole) is int and whole >= 1):
+        return whole
+    raise ValueError("must be auto or a whole number >= 1")
+
+
+Threads = Annotated[
+    int | Literal["auto"],
+    BeforeValidator(_threads),
+    WithJsonSchema(
+        {"anyOf": [{"type": "integer", "minimum": 1}, {"const": "auto"}]}
+    ),
+]
+
+
+class Run(Model):
+    """Section ``run``: how to compute. Nothing here may change a result's bits."""
+
+    device: Literal["cpu", "cuda", "auto"] = parameter(
+        "cpu", "where the kernels run; only auto may fall back, and says so", ""
+    )
+    threads: Threads = parameter(
+        "auto", "threads of a rank; auto: its cores shared among ranks on them"
+    )
+    seed: Integer = parameter(0, "seed of random workloads", ge=0, le=2**64 - 1)
+    wall_time: Duration | None = parameter(
+        None, "stop with a checkpoint and exit code 75 before this time is over", "s"
+    )
+    memory: Literal["check", "warn", "off"] = parameter(
+        "check", "what to do when the plan does not fit into memory", ""
+    )
+    process_grid: tuple[Count, Count] | None = parameter(
+        None, "ranks along y and x; null: the grid with the least halo"
+    )
+
+
+class Output(Model):
+    """Section ``output``: where the result goes and who writes it."""
+
+    directory: str = parameter(
+        "results/{name}", "run directory; {name} is the file's name, ~ and ${VAR}", ""
+    )
+    writer: Literal["auto", "direct", "gather"] = parameter(
+        "auto", "direct: all ranks through MPI-IO; gather: through rank 0", ""
+    )
+
+
+class Checkpoint(Model):
+    """Section ``checkpoint``: how often, and how many are kept."""
+
+    every: Duration | None = parameter(
+        "600 s", "time between checkpoints; null: only when stopped", "s"
+    )
+    keep: Count = parameter(2, "checkpoints kept", le=100)
+
+
+@dataclass(frozen=True)
+class Config:
+    """A whole, valid configuration.
+
+    Parameters
+    ----------
+    workload : str
+        A name from ``hpcapp list`` or a dotted module name.
+    parameters : Model
+        The workload's own, validated.
+    run, output, checkpoint : Model
+        The other sections; ``output.directory`` is expanded.
+    origin : str
+        The file it came from, for messages.
+    """
+
+    workload: str
+    parameters: Any
+    run: Run
+    output: Output
+    checkpoint: Checkpoint
+    origin: str
+
+    def document(self) -> dict[str, Any]:
+        """Return the plain mapping that reads back as this configuration."""
+        return {
+            "version": FORMAT_VERSION,
+            "workload": self.workload,
+            "parameters": self.parameters.model_dump(mode="json"),
+            "run": self.run.model_dump(mode="json"),
+            "output": self.output.model_dump(mode="json"),
+            "checkpoint": self.checkpoint.model_dump(mode="json"),
+        }
+
+
+def document_model(parameters: type[Model]) -> type[Model]:
+    """Return the model of a whole file for the parameters of one workload."""
+    needed = any(field.is_required() for field in parameters.model_fields.values())
+    section: Any = ... if needed else Field(default_factory=parameters)
+    return create_model(
+        "Document",
+        __base__=Model,
+        version=(
+            Integer,
+            parameter(FORMAT_VERSION, "format of this file", ge=1, le=FORMAT_VERSION),
+        ),
+        workload=(str, parameter(..., "what to compute", "")),
+        parameters=(parameters, section),
+        run=(Run, Field(default_factory=Run)),
+        output=(Output, Field(default_factory=Output)),
+        checkpoint=(Checkpoint, Field(default_factory=Checkpoint)),
+    )
+
+
+def apply_settings(
+    source: Source, settings: tuple[str, ...], environ: Mapping[str, str]
+) -> None:
+    """Lay the environment and then the command line over what a file says.
+
+    ``HPCAPP_RUN_THREADS=2`` sets ``run.threads``; likewise for the sections
+    `output` and `checkpoint`.
+
+    Parameters
+    ----------
+    source : Source
+        What the file says; modified.
+    settings : tuple of str
+        ``KEY=VALUE`` of the command line, later ones win.
+    environ : mapping
+        The process environment.
+
+    Raises
+    ------
+    ConfigError
+        If a setting is malformed.
+    """
+    for name, text in sorted(environ.items()):
+        for section in ("run", "output", "checkpoint"):
+            prefix = f"HPCAPP_{section.upper()}_"
+            if name.startswith(prefix):
+                key = f"{section}.{name.removeprefix(prefix).lower()}"
+                path, value, _ = parse_override(f"{key}={text}", name)
+                source.override(path, value, Where(name, text))
+    for setting in settings:
+        path, value, where = parse_override(setting, "--set")
+        source.override(path, value, where)
+
+
+def build_config(
+    source: Source, parameters: type[Model], environ: Mapping[str, str]
+) -> Config:
+    """Validate what was read.
+
+    Parameters
+    ----------
+    source : Source
+        Values and their places.
+    parameters : type of Model
+        The workload's parameters.
+    environ : mapping
+        For ``${VAR}`` in paths.
+
+    Returns
+    -------
+    Config
+        The configuration, frozen.
+
+    Raises
+    ------
+    ConfigError
+        One message that names every place, rule and value at fault.
+    """
+    model = document_model(parameters)
+    try:
+        document: Any = model.model_validate(source.values)
+    except ValidationError as error:
+        raise ConfigError(explain(error, model, source)) from None
+    directory = _expand(document.output.directory, source, environ)
+    return Config(
+        workload=document.workload,
+        parameters=document.parameters,
+        run=document.run,
+        output=document.output.model_copy(update={"directory": directory}),
+        checkpoint=document.checkpoint,
+        origin=source.name,
+    )
+
+
+def _expand(text: str, source: Source, environ: Mapping[str, str]) -> str:
+    place = source.where(("output", "directory")).origin
+
+    def variable(match: re.Match[str]) -> str:
+        if match[1] not in environ:
+            raise ConfigError(
+                f"{place}: output.directory: the environment variable {match[1]} "
+                f"is not set, got {text}"
+            )
+        return environ[match[1]]
+
+    named = text.replace("{name}", PurePath(source.name).stem)
+    expanded = os.path.expanduser(re.sub(r"\$\{(\w+)\}", variable, named))
+    if not expanded or "\0" in expanded:
+        raise ConfigError(f"{place}: output.directory: must name a directory")
+    return expanded

@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: MIT
+"""Where kernels run: the cores of a rank. No MPI."""
+
+import os
+import stat
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from hpcapp.config import Run
+from hpcapp.errors import ConfigError
+
+__all__ = ["Device", "cores", "open_device", "prepare_cache", "share_threads"]
+
+
+class Device:
+    """CPU cores that run kernels, which release the GIL, in threads.
+
+    Parameters
+    ----------
+    threads : int
+        Threads of this rank, >= 1.
+    note : str
+        How the device was chosen, for log and result.
+    """
+
+    name = "cpu"
+
+    def __init__(self, threads: int = 1, note: str = "cpu") -> None:
+        self.threads = threads
+        self.note = note
+        self._pool = ThreadPoolExecutor(threads - 1) if threads > 1 else None
+
+    def launch(self, kernel: Callable[..., Any], calls: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """Call a kernel once for each set of arguments, in parallel.
+
+        Parameters
+        ----------
+        kernel : callable
+            A compiled function that releases the GIL.
+        calls : sequence of tuple
+            Arguments of independent calls.
+
+        Returns
+        -------
+        list
+            What the calls returned, in their order.
+        """
+        if self._pool is None or len(calls) < 2:
+            return [kernel(*arguments) for arguments in calls]
+        others = [self._pool.submit(kernel, *arguments) for arguments in calls[1:]]
+        return [kernel(*calls[0]), *(other.result() for other in others)]
+
+    def close(self) -> None:
+        """End the threads."""
+        if self._pool is not None:
+            self._pool.shutdown()
+
+
+def open_device(run: Run, place: str, threads: int) -> Device:
+    """Choose the device that a configuration asks for.
+
+    Parameters
+    ----------
+    run : Run
+        The section ``run``.
+    place : str
+        Where the configuration came from, for messages.
+    threads : int
+        Threads for this rank.
+
+    Returns
+    -------
+    Device
+        Ready to launch.
+
+    Raises
+    ------
+    ConfigError
+        If `cuda` is asked for: nothing here has CUDA kernels.
+    """
+    if run.device == "cuda":
+        raise ConfigError(
+            f"{place}: run.device: cuda asked for, but this version has kernels for "
+            "the CPU only; use device: cpu, or auto to allow the CPU"
+        )
+    if run.device == "auto":
+        return Device(threads, "cpu (auto: no CUDA kernels in this version)")
+    return Device(threads)
+
+
+def cores() -> tuple[int, ...]:
+    """Return the cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return tuple(sorted(os.sched_getaffinity(0)))
+    return tuple(range(os.cpu_count() or 1))
+
+
+def share_threads(wanted: int | str, masks: Sequence[tuple[str, tuple[int, ...]]], rank: int) -> int:
+    """Return the threads of a rank.
+
+    Parameters
+    ----------
+    wanted : int or "auto"
+        As configured.
+    masks : sequence of (str, tuple of int)
+        Node and cores of every rank.
+    rank : int
+        The rank.
+
+    Returns
+    -------
+    int
+        For auto the cores in its mask over the ranks with the same mask,
+        at least 1.
+    """
+    if wanted != "auto":
+        return int(wanted)
+    return max(1, len(masks[rank][1]) // masks.count(masks[rank]))
+
+
+def prepare_cache(environ: dict[str, str] | os._Environ[str]) -> str:
+    """Point Numba at a node-local cache, before it is imported.
+
+    A file system shared by nodes is slow for thousands of ranks and its renames
+    may not be atomic. Compiled code is loaded by unpickling: the folder must be
+    the user's own and closed to others.
+
+    Parameters
+    ----------
+    environ : mapping
+        The process environment; ``NUMBA_CACHE_DIR`` is set unless it is.
+
+    Returns
+    -------
+    str
+        The cache folder.
+    """
+    if environ.get("NUMBA_CACHE_DIR"):
+        return environ["NUMBA_CACHE_DIR"]
+    folder = _own_folder(_cache_base(environ))
+    environ["NUMBA_CACHE_DIR"] = folder
+    return folder
+
+
+def _cache_base(environ: Mapping[str, str]) -> str:
+    if environ.get("HPCAPP_CACHE"):
+        return environ["HPCAPP_CACHE"]
+    node_local = environ.get("SLURM_TMPDIR") or tempfile.gettempdir()
+    return os.path.join(node_local, f"hpcapp-{os.getuid()}")
+
+
+def _own_folder(base: str) -> str:
+    try:
+        os.makedirs(base, mode=0o700, exist_ok=True)
+        found = os.lstat(base)
+    except OSError:
+        return tempfile.mkdtemp(prefix="hpcapp-")
+    mine = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid()
+    if not mine or found.st_mode & 0o022:
+        return tempfile.mkdtemp(prefix="hpcapp-")
+    return os.path.join(base, "numba")

@@ -1,0 +1,433 @@
+# SPDX-License-Identifier: MIT
+"""The crank: sets a workload up, turns its steps, saves, stops, finishes.
+
+Raises; never aborts or exits, so that a notebook engine survives it.
+"""
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hpcapp.clock import PHASES
+from hpcapp.decomposition import Layout
+from hpcapp.device import Device, cores, open_device, share_threads
+from hpcapp.errors import Exit
+from hpcapp.log import Log, Progress
+from hpcapp.planning import check_memory, make_plan, memory_limit
+from hpcapp.problem import Problem
+from hpcapp.run_directory import RunDirectory
+from hpcapp.status import Status
+from hpcapp.stops import Stops
+from hpcapp.store.checkpoints import checkpoint_path, find_checkpoints, prune
+from hpcapp.store.provenance import Origin, describe
+from hpcapp.store.reader import Saved
+from hpcapp.store.save import Job, save, warm_up
+from hpcapp.store.writers import choose_writer
+from hpcapp.workload import Answer, Context, State, Workload
+
+if TYPE_CHECKING:
+    from hpcapp.mpi.comm import Comm
+
+__all__ = ["Machine", "Outcome", "Session", "check", "drive", "survey", "tabulate"]
+
+Phases = dict[str, dict[str, float]]
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where the ranks are.
+
+    Parameters
+    ----------
+    nodes : tuple of str
+        Node of each rank.
+    masks : tuple of (str, tuple of int)
+        Node and cores of each rank.
+    limits : mapping
+        Bytes that may be used on each node.
+    mpi : str
+        The MPI library.
+    """
+
+    nodes: tuple[str, ...]
+    masks: tuple[tuple[str, tuple[int, ...]], ...]
+    limits: Mapping[str, int]
+    mpi: str
+
+
+@dataclass
+class Session:
+    """What one run works with; the same on all ranks but for the marked.
+
+    Parameters
+    ----------
+    comm : Comm
+        The ranks.
+    problem : Problem
+        What to compute.
+    machine : Machine
+        Where.
+    directory : str
+        The run directory.
+    saved : Saved or None
+        What to go on from.
+    held : RunDirectory or None
+        The lock; on rank 0 only.
+    log : Log
+        Speaks on rank 0 only.
+    stops : Stops
+        Wishes to stop as this rank sees them.
+    environ : mapping
+        The process environment.
+    command : str
+        For the history of the file.
+    """
+
+    comm: "Comm"
+    problem: Problem
+    machine: Machine
+    directory: str
+    saved: Saved | None
+    held: RunDirectory | None
+    log: Log
+    stops: Stops
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    command: str = ""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended.
+
+    Parameters
+    ----------
+    code : Exit
+        `DONE` or `STOPPED`.
+    answer : Answer or None
+        None for a run that was stopped.
+    phases : dict
+        Seconds of each phase: min, mean, max over ranks.
+    path : str
+        The result, or the checkpoint.
+    threads : int
+        Of each rank, at most.
+    reason : str
+        Why it was stopped.
+    checksum : str
+        Of the result's data.
+    """
+
+    code: Exit
+    answer: Answer | None
+    phases: Phases
+    path: str
+    threads: int
+    reason: str = ""
+    checksum: str = ""
+
+    @property
+    def rate(self) -> float:
+        """Work per second of computing and communicating, 0 if none was done."""
+        spent = sum(self.phases[name]["max"] for name in ("compute", "halo", "reduce"))
+        return self.answer.work / spent if self.answer and spent else 0.0
+
+
+def survey(comm: "Comm", environ: Mapping[str, str]) -> Machine:
+    """Find out where the ranks are; collective."""
+    from hpcapp.mpi.world import host, library
+
+    mine = (host(), cores(), memory_limit(environ))
+    everyone = comm.all(mine)
+    limits: dict[str, int] = {}
+    for node, _, limit in everyone:
+        limits[node] = min(limit, limits.get(node, limit))
+    return Machine(
+        nodes=tuple(node for node, _, _ in everyone),
+        masks=tuple((node, mask) for node, mask, _ in everyone),
+        limits=limits,
+        mpi=library(),
+    )
+
+
+def check(problem: Problem, machine: Machine) -> str:
+    """Refuse what cannot run here, before any file is touched.
+
+    Parameters
+    ----------
+    problem : Problem
+        A valid configuration.
+    machine : Machine
+        Where it is to run.
+
+    Returns
+    -------
+    str
+        A warning, or "".
+
+    Raises
+    ------
+    ConfigError
+        If grid, device or memory do not fit.
+    """
+    plan = make_plan(problem, len(machine.nodes))
+    open_device(problem.config.run, problem.config.origin, 1).close()
+    return check_memory(problem, plan, machine.nodes, machine.limits)
+
+
+def tabulate(clocks: Sequence[Mapping[str, float]]) -> Phases:
+    """Return min, mean and max over ranks of the seconds of each phase."""
+    table = {}
+    for name in PHASES:
+        values = [clock[name] for clock in clocks]
+        mean = sum(values) / len(values)
+        table[name] = {"min": min(values), "mean": mean, "max": max(values)}
+    return table
+
+
+def drive(session: Session) -> Outcome:
+    """Run a workload from its state to its result or a checkpoint; collective.
+
+    Parameters
+    ----------
+    session : Session
+        Everything it needs.
+
+    Returns
+    -------
+    Outcome
+        How it ended.
+
+    Raises
+    ------
+    HpcappError
+        If a file cannot be written, or the computation fails for a reason
+        that the user can know.
+    """
+    return _Run(session).go()
+
+
+class _Run:
+    """One run on one rank: the parts that live from set-up to finish."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.comm, self.log = session.comm, session.log
+        self.clock = session.comm.clock
+        config = session.problem.config
+        machine = session.machine
+        rank = self.comm.rank
+        threads = share_threads(config.run.threads, machine.masks, rank)
+        self.device = open_device(config.run, config.origin, threads)
+        self.workload: Workload = session.problem.workload
+        self.layout: Layout = session.problem.layout(self.comm.size)
+        self.threads = max(self.comm.all(threads))
+        self.writer, reason = choose_writer(
+            self.comm, config.output.writer, session.directory
+        )
+        self.written_by = f"{self.writer} ({reason})"
+        self.status = self._open_status()
+        self.progress = Progress(self.log, session.environ)
+        self.saved_at = time.monotonic()
+        self.save_seconds = 0.0
+        self.step_seconds = 0.0
+
+    def go(self) -> Outcome:
+        try:
+            self._say_layout()
+            self._compile()
+            context = self._context()
+            stopped = self._crank(context)
+            if stopped:
+                return self._stopped(stopped)
+            return self._finish(context.state)
+        finally:
+            self.progress.close()
+            self.device.close()
+
+    # --- set-up
+
+    def _open_status(self) -> Status | None:
+        held = self.session.held
+        if held is None:
+            return None
+        facts = {
+            "workload": self.session.problem.config.workload,
+            "ranks": self.comm.size,
+            "host": self.session.machine.nodes[0],
+        }
+        status = Status(held.path, held.lock, facts)
+        status.update("running", force=True, fraction=0.0, note="setting up")
+        return status
+
+    def _say_layout(self) -> None:
+        layout, machine = self.layout, self.session.machine
+        grid = " x ".join(str(n) for n in layout.grid)
+        owners = f"{layout.used} of {self.comm.size} ranks own a block; "
+        self.log.info(
+            f"{self.session.problem.config.workload}: process grid {grid}, "
+            f"{owners if layout.used < self.comm.size else ''}"
+            f"{self.threads} threads a rank on {len(set(machine.nodes))} nodes, "
+            f"{machine.mpi}"
+        )
+        self.log.info(f"writer {self.written_by}; device {self.device.note}")
+        if layout.halo < layout.domain.halo and layout.used > 1:
+            self.log.info(
+                f"halo depth {layout.halo} instead of {layout.domain.halo}: no more "
+                "than the thinnest block"
+            )
+        for rank, (node, mask) in enumerate(machine.masks):
+            self.log.detail(
+                f"rank {rank}: {node}, cores {','.join(str(c) for c in mask)}, "
+                f"{self.device.name}, block {layout.block(rank)}"
+            )
+
+    def _compile(self) -> None:
+        # one rank a node compiles, the others then load from the node's cache
+        node = self.comm.node()
+        before = self.clock.enter("compile")
+        for turn in (True, False):
+            if node.root is turn:
+                self.workload.warm_up(self.device)
+                warm_up(self.workload.fields())
+            if turn:
+                node.barrier()
+        self.clock.enter(before)
+
+    def _context(self) -> Context:
+        saved = self.session.saved
+        state = State() if saved is None else State(saved.values, saved)
+        if saved is not None:
+            self.log.info(f"going on from {saved.path}")
+        return Context(self.comm, self.device, self.layout, state)
+
+    # --- steps
+
+    def _crank(self, context: Context) -> str:
+        """Turn the steps; return why the run was stopped, or ""."""
+        steps = self.workload.steps(context)
+        pending = None
+        while True:
+            begun = time.monotonic()
+            with self.clock.phase("compute"):
+                step = next(steps, None)
+            if step is None:
+                if pending is not None:
+                    pending.result()
+                return ""
+            self.step_seconds = max(self.step_seconds, time.monotonic() - begun)
+            self._report(step.fraction, step.note)
+            if pending is not None:
+                with self.clock.phase("reduce"):
+                    stop, due = pending.result()
+                if stop or due:
+                    path = self._checkpoint(context.state)
+                    if stop:
+                        steps.close()
+                        self.log.info(f"checkpoint {path}")
+                        return self._why()
+            pending = self.comm.agree(np.array(self._wishes(), np.int64))
+
+    def _wishes(self) -> tuple[bool, bool]:
+        margin = 2 * self.step_seconds + 2 * self.save_seconds
+        every = self.session.problem.config.checkpoint.every
+        due = every is not None and time.monotonic() - self.saved_at >= every
+        # one clock decides when a checkpoint is due
+        return self.session.stops.wanted(margin), due and self.comm.root
+
+    def _why(self) -> str:
+        reasons = [reason for reason in self.comm.all(self.session.stops.reason) if reason]
+        return reasons[0] if reasons else "request"
+
+    def _report(self, fraction: float, note: str) -> None:
+        if self.status is not None:
+            self.progress.update(fraction, note)
+            left = self.progress.eta(fraction, time.monotonic())
+            self.status.update("running", fraction=fraction, note=note, eta_seconds=left)
+
+    # --- files
+
+    def _checkpoint(self, state: State) -> str:
+        begun = time.monotonic()
+        directory = self.session.directory
+        number = self.comm.on_root(lambda: self._next_number(directory))
+        path = checkpoint_path(directory, number)
+        fields = [f for f in self.workload.fields() if f.saved]
+        self._save(path, fields, state, {"hpcapp_state": "checkpoint"})
+        if self.comm.root:
+            prune(directory, self.session.problem.config.checkpoint.keep)
+        self.saved_at = time.monotonic()
+        self.save_seconds = max(self.save_seconds, self.saved_at - begun)
+        return path
+
+    def _next_number(self, directory: str) -> int:
+        os.makedirs(os.path.join(directory, "checkpoints"), exist_ok=True)
+        existing = find_checkpoints(directory)
+        return existing[0][0] + 1 if existing else 1
+
+    def _save(
+        self, path: str, fields: list[Any], state: State, outcome: dict[str, Any]
+    ) -> str:
+        job = Job(
+            path=path,
+            fields=fields,
+            domain=self.layout.domain,
+            writer=self.writer,
+            attributes=lambda clocks: describe(self._origin(), tabulate(clocks), outcome),
+        )
+        return save(self.comm, job, state)
+
+    def _origin(self) -> Origin:
+        session, config = self.session, self.session.problem.config
+        return Origin(
+            workload=config.workload,
+            summary=self.workload.summary,
+            config=session.problem.text(),
+            command=session.command,
+            mpi=session.machine.mpi,
+            seed=config.run.seed,
+            layout={
+                "ranks": self.comm.size,
+                "grid": self.layout.grid,
+                "shape": self.layout.domain.shape,
+                "dims": self.layout.domain.dims,
+                "threads": self.threads,
+                "hosts": session.machine.nodes,
+            },
+            device=self.device.note,
+            writer=self.written_by,
+        )
+
+    # --- the end
+
+    def _stopped(self, reason: str) -> Outcome:
+        phases = tabulate(self.comm.all(self.clock.read()))
+        newest = self.comm.on_root(lambda: find_checkpoints(self.session.directory)[0][1])
+        if self.status is not None:
+            self.status.update("stopped", force=True, reason=reason, checkpoint=newest)
+        return Outcome(Exit.STOPPED, None, phases, newest, self.threads, reason)
+
+    def _finish(self, state: State) -> Outcome:
+        answer = self.workload.answer(state)
+        path = os.path.join(self.session.directory, "result.nc")
+        outcome = {"hpcapp_state": "finished", "hpcapp_answer": answer.text}
+        if answer.converged is not None:
+            outcome["converged"] = np.int32(answer.converged)
+        fields = [
+            f for f in self.workload.fields() if f.published or self.workload.extendable
+        ]
+        checksum = self._save(path, fields, state, outcome)
+        phases = tabulate(self.comm.all(self.clock.read()))
+        if self.status is not None:
+            prune(self.session.directory, 0)
+            self.status.update(
+                "finished", force=True, fraction=1.0, note=answer.text, eta_seconds=0.0
+            )
+        if answer.warning:
+            self.log.warn(answer.warning)
+        return Outcome(
+            Exit.DONE, answer, phases, path, self.threads, checksum=checksum
+        )

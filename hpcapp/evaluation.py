@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: MIT
+"""Values of expressions on grids and at points, through the interpreter kernel.
+
+Numba is imported by the first evaluation, not by the import of this module.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpcapp.postfix import MAX_VARIABLES, Program
+
+__all__ = ["evaluate_grid", "evaluate_points"]
+
+
+def evaluate_grid(
+    out: NDArray[np.float64],
+    program: Program,
+    y: NDArray[np.float64],
+    x: NDArray[np.float64],
+) -> None:
+    """Evaluate a program on a grid: ``out[j, i] = f(x[i], y[j])``.
+
+    Parameters
+    ----------
+    out : float64[ny, nx]
+        Values, written. Its memory layout (contiguous or a view) decides which of
+        two compiled kernels runs, not which bits come out.
+    program : Program
+        Its variables are among ``x`` and ``y``, in any order.
+    y : float64[ny]
+        Coordinates along the first axis.
+    x : float64[nx]
+        Coordinates along the last axis.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit, or a variable has another name.
+    """
+    if out.shape != (len(y), len(x)):
+        raise ValueError(f"out: must have shape {(len(y), len(x))}, got {out.shape}")
+    axes = {"x": (x, (0, 1)), "y": (y, (1, 0))}
+    unknown = [name for name in program.variables if name not in axes]
+    if unknown:
+        raise ValueError(f"program: variables on a grid are x and y, got {unknown[0]}")
+    chosen = [axes[name] for name in program.variables]
+    _evaluate(out, program, [a for a, _ in chosen], [step for _, step in chosen])
+
+
+def evaluate_points(
+    out: NDArray[np.float64], program: Program, *values: NDArray[np.float64]
+) -> None:
+    """Evaluate a program at points: ``out[k] = f(values[0][k], values[1][k], ...)``.
+
+    Parameters
+    ----------
+    out : float64[n]
+        Values, written.
+    program : Program
+        Program of at most `MAX_VARIABLES` variables.
+    *values : float64[n]
+        One array for each of the program's variables, in their order.
+
+    Raises
+    ------
+    ValueError
+        If the number of arrays or a length does not fit, or there are too many
+        variables.
+    """
+    names = program.variables
+    if len(values) != len(names) or len(names) > MAX_VARIABLES:
+        raise ValueError(
+            f"values: must be one array per variable, at most {MAX_VARIABLES}, "
+            f"got {len(values)} for {len(names)}"
+        )
+    wrong = [value.shape for value in values if value.shape != out.shape]
+    if wrong or out.ndim != 1:
+        raise ValueError(f"values: must have shape {out.shape} of out, got {wrong}")
+    _evaluate(out[np.newaxis, :], program, list(values), [(0, 1)] * len(values))
+
+
+def _evaluate(
+    out: NDArray[np.float64],
+    program: Program,
+    values: list[NDArray[np.float64]],
+    steps: list[tuple[int, int]],
+) -> None:
+    if program.constant is not None:
+        out.fill(program.constant)
+        return
+    from hpcapp.expression_kernels import evaluate_cpu
+
+    # Unused places repeat the last array, so that the kernel sees one type only.
+    missing = MAX_VARIABLES - len(values)
+    arrays = [np.ascontiguousarray(value, dtype=np.float64) for value in values]
+    evaluate_cpu(
+        out,
+        np.array(program.opcodes, dtype=np.int64),
+        np.array(program.operands, dtype=np.int64),
+        np.array(program.constants, dtype=np.float64),
+        program.depth,
+        tuple(arrays + arrays[-1:] * missing),
+        np.array(steps, dtype=np.int64),
+    )

@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: MIT
+"""Messages and progress: rank 0 speaks for all, on stderr and into log.txt."""
+
+import sys
+import time
+from collections.abc import Mapping
+from datetime import datetime
+from typing import IO, Any
+
+__all__ = ["Log", "Progress", "duration"]
+
+
+class Log:
+    """Lines for the user and the run directory.
+
+    Parameters
+    ----------
+    speaks : bool
+        Whether this rank prints; others stay silent.
+    level : int
+        0 warnings only, 1 what happens, 2 details.
+    """
+
+    def __init__(self, speaks: bool = True, level: int = 1) -> None:
+        self.speaks = speaks
+        self.level = level
+        self._file: IO[str] | None = None
+        self._kept: list[str] = []
+
+    def open(self, path: str, keep: bool) -> None:
+        """Write everything said, before and after, into a file too.
+
+        Parameters
+        ----------
+        path : str
+            The file.
+        keep : bool
+            Append to it instead of starting anew.
+        """
+        if self.speaks:
+            self._file = open(path, "a" if keep else "w", encoding="utf-8")
+            for line in self._kept:
+                self._record(line)
+            self._kept.clear()
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file:
+            self._file.close()
+            self._file = None
+
+    def detail(self, text: str) -> None:
+        """Say something for those who ask for details."""
+        self._say(text, 2)
+
+    def info(self, text: str) -> None:
+        """Say what happens."""
+        self._say(text, 1)
+
+    def warn(self, text: str) -> None:
+        """Say what the user should know."""
+        self._say(f"warning: {text}", 0)
+
+    def record(self, text: str) -> None:
+        """Write into the file only."""
+        if self.speaks:
+            self._record(text)
+
+    def _say(self, text: str, level: int) -> None:
+        if not self.speaks:
+            return
+        if level <= self.level:
+            print(f"hpcapp: {text}", file=sys.stderr, flush=True)
+        self._record(text)
+
+    def _record(self, text: str) -> None:
+        stamped = text
+        if not text[:4].isdecimal():
+            stamped = f"{datetime.now().isoformat(' ', 'seconds')} {text}"
+        if self._file is None:
+            self._kept.append(stamped)
+        else:
+            print(stamped, file=self._file, flush=True)
+
+
+class Progress:
+    """How far a run is: a bar on a terminal, lines in a batch log.
+
+    Under mpirun isatty lies in both directions, so the launcher says which:
+    ``HPCAPP_PROGRESS=bar|lines|off``; without it, lines.
+
+    Parameters
+    ----------
+    log : Log
+        Where lines go.
+    environ : mapping
+        The process environment.
+    """
+
+    LINE_SECONDS = 60.0
+    LINE_SHARE = 0.1
+
+    def __init__(self, log: Log, environ: Mapping[str, str]) -> None:
+        mode = environ.get("HPCAPP_PROGRESS", "lines")
+        if not log.speaks or log.level < 1:
+            mode = "off"
+        self._log = log
+        self._mode = mode
+        self._bar: Any = None
+        self._begun = self._said_at = time.monotonic()
+        self._first = self._said = -1.0
+
+    def update(self, fraction: float, note: str) -> None:
+        """Tell what share is done, 0 to 1, and a few words about it."""
+        if self._first < 0:
+            self._first = self._said = fraction
+        if self._mode == "bar":
+            self._draw(fraction, note)
+        elif self._mode == "lines":
+            now = time.monotonic()
+            due = fraction - self._said >= self.LINE_SHARE
+            if due or now - self._said_at >= self.LINE_SECONDS:
+                self._said, self._said_at = fraction, now
+                self._log.info(f"{self._line(fraction, now)} {note}".rstrip())
+
+    def close(self) -> None:
+        """Finish the bar."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+    def eta(self, fraction: float, now: float) -> float | None:
+        """Return the seconds that remain, None while unknown."""
+        done = fraction - self._first
+        if done <= 0:
+            return None
+        return (now - self._begun) * (1 - fraction) / done
+
+    def _line(self, fraction: float, now: float) -> str:
+        left = self.eta(fraction, now)
+        ahead = "" if left is None else f", {duration(left)} left"
+        return f"{100 * fraction:3.0f} % after {duration(now - self._begun)}{ahead}"
+
+    def _draw(self, fraction: float, note: str) -> None:
+        if self._bar is None:
+            from tqdm import tqdm
+
+            self._bar = tqdm(
+                total=100.0,
+                initial=round(100 * fraction, 1),
+                bar_format="{l_bar}{bar}| [{elapsed}<{remaining}{postfix}]",
+                leave=False,
+                mininterval=0.2,
+                file=sys.stderr,
+                disable=False,
+            )
+        self._bar.set_postfix_str(note, refresh=False)
+        self._bar.update(round(100 * fraction, 1) - self._bar.n)
+
+
+def duration(seconds: float) -> str:
+    """Return a duration in a form to read.
+
+    Parameters
+    ----------
+    seconds : float
+        Seconds, >= 0.
+
+    Returns
+    -------
+    str
+        Such as ``12.3 s``, ``4 min 05 s`` or ``2 h 03 min``.
+
+    Examples
+    --------
+    >>> duration(12.34), duration(245), duration(7380)
+    ('12.3 s', '4 min 05 s', '2 h 03 min')
+    """
+    if seconds < 99.95:
+        return f"{seconds:.1f} s" if seconds >= 0.995 else f"{seconds:.2g} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"

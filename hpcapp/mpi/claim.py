@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: MIT
+"""A counter on rank 0 that any rank advances without rank 0's help."""
+
+from typing import Any
+
+import numpy as np
+from mpi4py import MPI
+
+__all__ = ["Claim"]
+
+
+class Claim:
+    """Hand out 0 .. total - 1, each number once over all ranks; collective.
+
+    Parameters
+    ----------
+    raw : mpi4py.MPI.Intracomm
+        The communicator.
+    total : int
+        How many numbers there are.
+
+    Notes
+    -----
+    One-sided fetch-and-add (MPI-4.1, section 12.3.4). Memory of the window is
+    MPI's, so that ranks on a node reach it by an atomic instruction.
+    """
+
+    def __init__(self, raw: Any, total: int) -> None:
+        self.total = total
+        item = MPI.INT64_T.Get_size()
+        size = item if raw.Get_rank() == 0 else 0
+        self._window = MPI.Win.Allocate(size, item, comm=raw)
+        self._window.Lock_all()
+        if size:
+            np.frombuffer(self._window.tomemory(), np.int64)[0] = 0
+            self._window.Sync()
+        # nobody may draw before the counter stands at zero
+        raw.Barrier()
+
+    def next(self) -> int | None:
+        """Return the next number, or None when all are taken."""
+        one, drawn = np.ones(1, np.int64), np.empty(1, np.int64)
+        self._window.Fetch_and_op(one, drawn, 0, 0, MPI.SUM)
+        self._window.Flush(0)
+        return int(drawn[0]) if drawn[0] < self.total else None
+
+    def close(self) -> None:
+        """Free the counter; collective."""
+        self._window.Unlock_all()
+        self._window.Free()

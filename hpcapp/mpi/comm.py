@@ -1,0 +1,322 @@
+# SPDX-License-Identifier: MIT
+"""A communicator with the verbs that a workload, the store and the driver use."""
+
+import pickle
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+from mpi4py import MPI
+
+from hpcapp.clock import Clock
+from hpcapp.decomposition import Layout
+from hpcapp.errors import HpcappError
+from hpcapp.mpi.claim import Claim
+from hpcapp.mpi.halo import Halo
+
+__all__ = ["Agreement", "Comm"]
+
+T = TypeVar("T")
+
+# pieces of point-to-point transfers: far below the 2 GB that MPI-3 counts reach
+PIECE = 1 << 28
+
+
+class Comm:
+    """Ranks that compute together.
+
+    Parameters
+    ----------
+    raw : mpi4py.MPI.Intracomm
+        The communicator; not freed here.
+    clock : Clock
+        Waiting in `max` and `sum` is charged to "reduce", in halo exchanges
+        to "halo".
+    """
+
+    def __init__(self, raw: Any, clock: Clock | None = None) -> None:
+        self.raw = raw
+        self.rank: int = raw.Get_rank()
+        self.size: int = raw.Get_size()
+        self.clock = clock or Clock()
+
+    @property
+    def root(self) -> bool:
+        """Whether this is rank 0."""
+        return self.rank == 0
+
+    # --- set-up: a wait leaves the core to the rank that works
+
+    def on_root(self, function: Callable[[], T]) -> T:
+        """Call a function on rank 0 alone; all ranks get its value or its error.
+
+        Parameters
+        ----------
+        function : callable
+            Called without arguments.
+
+        Returns
+        -------
+        object
+            What it returned, pickled to the other ranks.
+
+        Raises
+        ------
+        HpcappError
+            The one it raised, on every rank. Another exception is raised on
+            rank 0 only: a defect, on which the caller aborts the job.
+        """
+        outcome: tuple[bool, Any] = (False, None)
+        if self.root:
+            try:
+                outcome = (True, function())
+            except HpcappError as error:
+                outcome = (False, error)
+        good, value = self.broadcast(outcome)
+        if not good:
+            raise value
+        return value  # type: ignore[no-any-return]
+
+    def broadcast(self, value: T) -> T:
+        """Return rank 0's value on all ranks."""
+        data = np.frombuffer(pickle.dumps(value), np.uint8) if self.root else None
+        length = np.array([0 if data is None else data.size], np.int64)
+        _wait(self.raw.Ibcast(length))
+        if data is None:
+            data = np.empty(length[0], np.uint8)
+        _wait(self.raw.Ibcast(data))
+        return value if self.root else pickle.loads(data.tobytes())
+
+    def barrier(self) -> None:
+        """Wait for all ranks without keeping a core busy."""
+        _wait(self.raw.Ibarrier())
+
+    def all(self, value: T) -> list[T]:
+        """Return the small values of all ranks, in rank order."""
+        mine = pickle.dumps(value)
+        lengths = np.empty(self.size, np.int64)
+        _wait(self.raw.Iallgather(np.array([len(mine)], np.int64), lengths))
+        data = np.empty(int(lengths.sum()), np.uint8)
+        starts = np.concatenate(([0], np.cumsum(lengths)[:-1]))
+        layout = [data, lengths.tolist(), starts.tolist(), MPI.BYTE]
+        _wait(self.raw.Iallgatherv(np.frombuffer(mine, np.uint8), layout))
+        ends = starts + lengths
+        return [
+            pickle.loads(data[a:b].tobytes()) for a, b in zip(starts, ends, strict=True)
+        ]
+
+    def meet(self, seconds: float) -> bool:
+        """Wait for all ranks, but no longer than some seconds; tell whether they came."""
+        request = self.raw.Ibarrier()
+        until = time.monotonic() + seconds
+        while not request.Test():
+            if time.monotonic() > until:
+                return False
+            time.sleep(0.005)
+        return True
+
+    def duplicate(self) -> "Comm":
+        """Return the same ranks with message traffic of their own; collective."""
+        return Comm(self.raw.Dup(), self.clock)
+
+    def node(self) -> "Comm":
+        """Return the communicator of the ranks that share this node's memory."""
+        return Comm(self.raw.Split_type(MPI.COMM_TYPE_SHARED), self.clock)
+
+    def split(self, colour: int | None) -> "Comm | None":
+        """Return the communicator of the ranks with the same colour.
+
+        Parameters
+        ----------
+        colour : int or None
+            None for a rank that takes no part.
+
+        Returns
+        -------
+        Comm or None
+            With a clock of its own; None for a rank that takes no part.
+        """
+        raw = self.raw.Split(MPI.UNDEFINED if colour is None else colour, self.rank)
+        return None if raw == MPI.COMM_NULL else Comm(raw)
+
+    # --- compute
+
+    def max(self, values: np.ndarray) -> np.ndarray:
+        """Return the elementwise maximum over ranks.
+
+        Parameters
+        ----------
+        values : int64[n] or float64[n]
+            This rank's. NaN in floats gives an undefined result: compare bit
+            patterns of non-negative floats as int64 instead, where NaN is largest.
+
+        Returns
+        -------
+        int64[n] or float64[n]
+            The maximum, the same on all ranks.
+        """
+        return self._reduce(values, MPI.MAX)
+
+    def sum(self, values: np.ndarray) -> np.ndarray:
+        """Return the elementwise sum of integers over ranks, hence exact.
+
+        Parameters
+        ----------
+        values : int64[n] or uint64[n]
+            This rank's: counts, or the limbs of `hpcapp.reduction`.
+
+        Returns
+        -------
+        int64[n] or uint64[n]
+            The sum modulo 2**64, the same on all ranks.
+
+        Raises
+        ------
+        TypeError
+            If the values are floats, whose sum would depend on the layout.
+        """
+        if values.dtype.kind not in "iu":
+            raise TypeError("sum takes integers; add floats with hpcapp.reduction")
+        return self._reduce(values, MPI.SUM)
+
+    def exclusive_sum(self, value: int) -> int:
+        """Return the sum of an integer over the ranks before this one."""
+        total = np.zeros(1, np.int64)
+        with self.clock.phase("reduce"):
+            self.raw.Exscan(np.array([value], np.int64), total, MPI.SUM)
+        return 0 if self.root else int(total[0])
+
+    def halo(self, array: np.ndarray, layout: Layout, margin: int, depth: int) -> Halo:
+        """Return the halo exchange of one array; see `Halo`."""
+        return Halo(self, array, layout.neighbours(self.rank), margin, depth)
+
+    def claim(self, total: int) -> Claim:
+        """Return a shared counter that hands out 0 .. total - 1; collective."""
+        return Claim(self.raw, total)
+
+    def agree(self, flags: np.ndarray) -> "Agreement":
+        """Post a maximum over ranks without waiting for it.
+
+        Parameters
+        ----------
+        flags : int64[n]
+            This rank's wishes, 0 for none.
+
+        Returns
+        -------
+        Agreement
+            To be waited for later.
+        """
+        return Agreement(self.raw, flags)
+
+    # --- small tables
+
+    def gather(self, values: np.ndarray, piece: int = PIECE) -> list[np.ndarray] | None:
+        """Collect the 1-D arrays of all ranks on rank 0.
+
+        Parameters
+        ----------
+        values : ndarray[n]
+            This rank's, contiguous; its length may differ from rank to rank.
+        piece : int
+            Bytes of one message at most.
+
+        Returns
+        -------
+        list of ndarray or None
+            In rank order on rank 0, None elsewhere.
+        """
+        sizes = self.all(values.size)
+        if not self.root:
+            for part in _pieces(values, piece):
+                self.raw.Send(part, 0)
+            return None
+        collected = [np.empty(size, values.dtype) for size in sizes]
+        collected[0][:] = values
+        for source in range(1, self.size):
+            for part in _pieces(collected[source], piece):
+                self.raw.Recv(part, source)
+        return collected
+
+    def scatter(
+        self, parts: Sequence[np.ndarray] | None, piece: int = PIECE
+    ) -> np.ndarray:
+        """Send each rank its 1-D array from rank 0.
+
+        Parameters
+        ----------
+        parts : sequence of ndarray
+            One contiguous array a rank, of one dtype; None elsewhere.
+        piece : int
+            Bytes of one message at most.
+
+        Returns
+        -------
+        ndarray[n]
+            This rank's.
+        """
+        if parts is not None:
+            self.broadcast([(part.size, part.dtype.str) for part in parts])
+            for target in range(1, self.size):
+                for part in _pieces(np.ascontiguousarray(parts[target]), piece):
+                    self.raw.Send(part, target)
+            return np.array(parts[0])
+        size, dtype = self.broadcast([(0, "")])[self.rank]
+        mine = np.empty(size, dtype)
+        for part in _pieces(mine, piece):
+            self.raw.Recv(part, 0)
+        return mine
+
+    def send(self, part: np.ndarray, target: int) -> None:
+        """Send a contiguous array; returns when the target has taken it."""
+        self.raw.Ssend(part, target)
+
+    def receive(self, part: np.ndarray, source: int) -> None:
+        """Receive into a contiguous array."""
+        self.raw.Recv(part, source)
+
+    def abort(self, code: int) -> None:
+        """End all ranks of the job at once."""
+        self.raw.Abort(code)
+
+    def _reduce(self, values: np.ndarray, operation: Any) -> np.ndarray:
+        result = np.empty_like(values)
+        with self.clock.phase("reduce"):
+            self.raw.Allreduce(values, result, operation)
+        return result
+
+
+class Agreement:
+    """A maximum over ranks that is under way.
+
+    Parameters
+    ----------
+    raw : mpi4py.MPI.Intracomm
+        The communicator.
+    flags : int64[n]
+        This rank's values.
+    """
+
+    def __init__(self, raw: Any, flags: np.ndarray) -> None:
+        self._mine = np.array(flags, np.int64)
+        self._all = np.empty_like(self._mine)
+        self._request = raw.Iallreduce(self._mine, self._all, MPI.MAX)
+
+    def result(self) -> np.ndarray:
+        """Wait and return the maxima: int64[n], the same on all ranks."""
+        self._request.Wait()
+        return self._all
+
+
+def _pieces(values: np.ndarray, piece: int) -> list[np.ndarray]:
+    step = max(1, piece // values.dtype.itemsize)
+    return [values[at : at + step] for at in range(0, values.size, step)]
+
+
+def _wait(request: Any) -> None:
+    # a blocking wait spins: with more ranks than cores it starves the one that works
+    pause = 0.0
+    while not request.Test():
+        time.sleep(pause)
+        pause = min(0.005, pause + 0.0002)

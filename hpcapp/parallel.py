@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: MIT
+"""The commands that run under a launcher: start of MPI, signals, report, end.
+
+Whatever happens on one rank, the job ends: errors that all ranks share are said
+once and all leave with one code; anything else is shown with rank and host, and
+aborts.
+"""
+
+import json
+import os
+import shlex
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from hpcapp.clock import PHASES, Clock
+from hpcapp.device import prepare_cache
+from hpcapp.errors import Exit, HpcappError, LaunchError
+from hpcapp.log import Log, duration
+from hpcapp.mpi import world
+from hpcapp.stops import Stops
+
+if TYPE_CHECKING:
+    from hpcapp.driver import Outcome, Session
+    from hpcapp.mpi.comm import Comm
+
+__all__ = ["run_parallel"]
+
+# how long a rank with an error waits for the others to have the same one
+GRACE = 3.0
+
+
+def run_parallel(options: Any, arguments: Sequence[str]) -> int:
+    """Run `run`, `resume` or `doctor` on all ranks.
+
+    Parameters
+    ----------
+    options : argparse.Namespace
+        Parsed.
+    arguments : sequence of str
+        As given, for the record.
+
+    Returns
+    -------
+    int
+        The exit code that all ranks agree on.
+    """
+    begun = time.monotonic()
+    prepare_cache(os.environ)
+    stops = Stops(begun=begun)
+    stops.listen()
+    launch = world.find_launch(os.environ)
+    try:
+        comm = world.start(Clock())
+    except LaunchError as error:
+        if launch.rank == 0:
+            print(f"hpcapp: {error}", file=sys.stderr, flush=True)
+        return error.code
+    apart = comm.duplicate()
+    try:
+        if options.verb == "doctor":
+            from hpcapp.doctor.checks import run_doctor
+
+            return run_doctor(comm, options.directory, options.json)
+        return _run(comm, options, arguments, stops)
+    except HpcappError as error:
+        return _end_with(comm, apart, error)
+    except BaseException:
+        _crash(comm)
+        raise
+
+
+def _run(comm: "Comm", options: Any, arguments: Sequence[str], stops: Stops) -> int:
+    from hpcapp.driver import drive
+    from hpcapp.prepare import Request, prepare
+
+    level = 0 if options.quiet or options.json else 1
+    log = Log(comm.root, 2 if options.verbose else level)
+    fresh = options.verb == "run"
+    request = Request(
+        config=options.config if fresh else "",
+        directory=options.output if fresh else options.directory,
+        settings=tuple(options.settings),
+        force=fresh and options.force,
+        resume=not fresh or options.resume,
+        command=shlex.join(["hpcapp", *arguments]),
+    )
+    session = prepare(comm, request, log, stops)
+    if session is None:
+        return Exit.DONE
+    try:
+        outcome = drive(session)
+        _report(session, outcome, options.json)
+        return outcome.code
+    finally:
+        if session.held is not None:
+            session.held.lock.release()
+        log.close()
+
+
+def _report(session: "Session", outcome: "Outcome", as_json: bool) -> None:
+    if not session.comm.root:
+        return
+    if as_json:
+        print(json.dumps(_summary(session, outcome)), flush=True)
+        return
+    lines = _lines(session, outcome)
+    for line in lines:
+        session.log.record(line)
+    print("\n".join(lines), flush=True)
+
+
+def _lines(session: "Session", outcome: "Outcome") -> list[str]:
+    hosts = len(set(session.machine.nodes))
+    spent = ", ".join(
+        f"{name} {duration(outcome.phases[name]['max'])}"
+        for name in PHASES
+        if outcome.phases[name]["max"] >= 0.005
+    )
+    size = session.comm.size
+    second = (
+        f"{size} rank{'s' * (size > 1)} x {outcome.threads} "
+        f"thread{'s' * (outcome.threads > 1)}, {hosts} host{'s' * (hosts > 1)}; {spent}"
+    )
+    name = session.problem.config.workload
+    directory = session.directory
+    if outcome.answer is None:
+        return [
+            f"{name}: stopped ({outcome.reason}), not finished",
+            second,
+            f"{outcome.path}: go on with: hpcapp resume {shlex.quote(directory)}",
+        ]
+    rate = f"; {_scaled(outcome.rate)}{outcome.answer.unit}/s" if outcome.rate else ""
+    return [
+        f"{name}: {outcome.answer.text}",
+        second + rate,
+        f"{outcome.path}: see it with: hpcapp plot {shlex.quote(directory)}",
+    ]
+
+
+def _summary(session: "Session", outcome: "Outcome") -> dict[str, Any]:
+    answer = outcome.answer
+    return {
+        "workload": session.problem.config.workload,
+        "ranks": session.comm.size,
+        "result": dict(answer.values) if answer else None,
+        "converged": answer.converged if answer else None,
+        "rate": outcome.rate,
+        "unit": f"{answer.unit}/s" if answer else None,
+        "phases": outcome.phases,
+        "threads": outcome.threads,
+        "path": outcome.path,
+        "checksum": outcome.checksum or None,
+        "stopped": outcome.reason or None,
+    }
+
+
+def _scaled(number: float) -> str:
+    for factor, prefix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if number >= factor:
+            return f"{number / factor:.3g} {prefix}"
+    return f"{number:.3g} "
+
+
+def _end_with(comm: "Comm", apart: "Comm", error: HpcappError) -> int:
+    """Leave together if every rank has this error, else end the job."""
+    shared = apart.meet(GRACE)
+    if comm.root or not shared:
+        prefix = "" if shared else f"rank {comm.rank} on {world.host()}: "
+        print(f"hpcapp: {prefix}{error}", file=sys.stderr, flush=True)
+    if not shared:
+        comm.abort(error.code)
+    return error.code
+
+
+def _crash(comm: "Comm") -> None:
+    """Show the traceback, of one rank if several fail together, and end the job."""
+    if _first_to_crash():
+        print(
+            f"hpcapp: rank {comm.rank} of {comm.size} on {world.host()}, phase "
+            f"{comm.clock.current}: unexpected error\n{traceback.format_exc()}",
+            file=sys.stderr,
+            flush=True,
+        )
+    else:
+        # the rank that speaks ends us; should it fail, we do
+        time.sleep(GRACE)
+    comm.abort(Exit.FAILED)
+
+
+def _first_to_crash() -> bool:
+    # ranks of one job on one node have the same parent, their launcher
+    name = f"hpcapp-crash-{os.getuid()}-{os.getppid()}"
+    path = os.path.join(tempfile.gettempdir(), name)
+    try:
+        if time.time() - os.stat(path).st_mtime > 60:
+            os.unlink(path)
+    except OSError:
+        pass
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    except FileExistsError:
+        return False
+    except OSError:
+        return True
+    return True

@@ -1,0 +1,310 @@
+# SPDX-License-Identifier: MIT
+"""What a run will need, before it runs: blocks, halo, memory, output. No MPI."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hpcapp.decomposition import Layout
+from hpcapp.device import cores, share_threads
+from hpcapp.errors import PlanError
+from hpcapp.problem import Problem
+
+__all__ = [
+    "BASELINE",
+    "Plan",
+    "check_memory",
+    "make_plan",
+    "memory_limit",
+    "show_bytes",
+]
+
+# resident bytes of a rank before it owns an array: Python, NumPy, Numba with
+# compiled kernels, MPI; rank 0 also has HDF5 (measured, see docs/memory.md)
+BASELINE = 190_000_000
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The shape of a run.
+
+    Parameters
+    ----------
+    workload : str
+        Its name.
+    ranks, used : int
+        Ranks in all, and those that own a block.
+    dims, shape, grid : tuple
+        Axes, global points and ranks along each.
+    smallest, largest : tuple of int
+        Extents of the smallest and largest block among those that own one.
+    halo_depth : int
+        Points exchanged with each neighbour; 0 without neighbours.
+    halo_messages, halo_bytes : int
+        What a rank sends in one exchange, at most.
+    array_bytes : tuple of int
+        Arrays of each rank.
+    rank_bytes : int
+        Peak of the largest rank, libraries included.
+    output_bytes : int
+        Size of the data in the result.
+    threads : int
+        Of each rank, if all ranks share this machine's cores.
+    cores : int
+        Of this machine that may be used.
+    device : str
+        As configured.
+    """
+
+    workload: str
+    ranks: int
+    used: int
+    dims: tuple[str, ...]
+    shape: tuple[int, ...]
+    grid: tuple[int, ...]
+    smallest: tuple[int, ...]
+    largest: tuple[int, ...]
+    halo_depth: int
+    halo_messages: int
+    halo_bytes: int
+    array_bytes: tuple[int, ...]
+    rank_bytes: int
+    output_bytes: int
+    threads: int
+    cores: int
+    device: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values, for ``--json``."""
+        return asdict(self)
+
+    def text(self) -> str:
+        """Return the plan in a form to read."""
+        grid = _times(self.grid)
+        blocks = _times(self.smallest)
+        if self.smallest != self.largest:
+            blocks += f" to {_times(self.largest)}"
+        idle = self.ranks - self.used
+        rows = [
+            ("workload", self.workload),
+            ("domain", f"{_times(self.shape)} points ({', '.join(self.dims)})"),
+            ("process grid", grid + (f", {idle} ranks own nothing" if idle else "")),
+            ("blocks", blocks),
+            (
+                "halo",
+                f"depth {self.halo_depth}; a rank sends at most {self.halo_messages} "
+                f"messages, {show_bytes(self.halo_bytes)} in an exchange"
+                if self.halo_depth
+                else "none",
+            ),
+            (
+                "memory",
+                f"{show_bytes(max(self.array_bytes))} of arrays in the largest rank, "
+                f"{show_bytes(self.rank_bytes)} with libraries; "
+                f"{show_bytes(self.total_bytes)} in all",
+            ),
+            ("output", show_bytes(self.output_bytes)),
+            (
+                "threads",
+                f"{self.threads} a rank on the {self.cores} cores of this machine",
+            ),
+            ("device", self.device),
+        ]
+        return "\n".join(f"{name:<13} {value}" for name, value in rows)
+
+    @property
+    def total_bytes(self) -> int:
+        """Peak of all ranks together."""
+        return sum(self.array_bytes) + self.ranks * BASELINE
+
+
+def make_plan(problem: Problem, ranks: int) -> Plan:
+    """Work out what a run needs.
+
+    Parameters
+    ----------
+    problem : Problem
+        A valid configuration.
+    ranks : int
+        Number of ranks.
+
+    Returns
+    -------
+    Plan
+        Nothing was computed or communicated.
+
+    Raises
+    ------
+    ConfigError
+        If the process grid does not fit.
+    """
+    workload, layout = problem.workload, problem.layout(ranks)
+    domain = layout.domain
+    shapes = [layout.block(rank).shape for rank in range(layout.used)]
+    sent = [_halo_sent(layout, rank) for rank in range(layout.used)]
+    arrays = tuple(workload.memory(layout, rank) for rank in range(ranks))
+    mask = ("here", cores())
+    config = problem.config
+    return Plan(
+        workload=config.workload,
+        ranks=ranks,
+        used=layout.used,
+        dims=domain.dims,
+        shape=domain.shape,
+        grid=layout.grid,
+        smallest=min(shapes, key=np.prod),
+        largest=max(shapes, key=np.prod),
+        halo_depth=layout.halo if layout.used > 1 else 0,
+        halo_messages=max(count for count, _ in sent),
+        halo_bytes=max(size for _, size in sent),
+        array_bytes=arrays,
+        rank_bytes=max(arrays) + BASELINE,
+        output_bytes=_output_bytes(problem),
+        threads=share_threads(config.run.threads, [mask] * ranks, 0),
+        cores=len(mask[1]),
+        device=config.run.device,
+    )
+
+
+def _halo_sent(layout: Layout, rank: int) -> tuple[int, int]:
+    depth, block = layout.halo, layout.block(rank)
+    extended = list(block.shape)
+    messages = points = 0
+    for axis, pair in enumerate(layout.neighbours(rank)):
+        sides = sum(other is not None for other in pair)
+        across = [n for other, n in enumerate(extended) if other != axis]
+        messages += sides if depth else 0
+        points += sides * depth * int(np.prod(across, dtype=np.int64))
+        # corners travel with the later axes, except at depth 1, which needs none
+        extended[axis] += sides * depth if depth > 1 else 0
+    return messages, 8 * points
+
+
+def _output_bytes(problem: Problem) -> int:
+    domain = problem.workload.domain()
+    lengths = dict(zip(domain.dims, domain.shape, strict=True))
+    total = 0
+    for field in problem.workload.fields():
+        if field.published and field.dtype != "str":
+            extents = [lengths.get(dim, 1) for dim in field.dims]
+            total += np.dtype(field.dtype).itemsize * int(np.prod(extents))
+    return total
+
+
+def check_memory(
+    problem: Problem, plan: Plan, nodes: Sequence[str], limits: Mapping[str, int]
+) -> str:
+    """Tell whether a run fits into the memory of its nodes.
+
+    Parameters
+    ----------
+    problem : Problem
+        With ``run.memory``.
+    plan : Plan
+        With the bytes of each rank.
+    nodes : sequence of str
+        Node of each rank.
+    limits : mapping
+        Bytes that may be used on each node.
+
+    Returns
+    -------
+    str
+        "" if it fits, else the message, where `run.memory` is warn or off.
+
+    Raises
+    ------
+    PlanError
+        If it does not fit and `run.memory` is check.
+    """
+    for node, limit in limits.items():
+        ranks = [rank for rank, name in enumerate(nodes) if name == node]
+        need = sum(plan.array_bytes[rank] + BASELINE for rank in ranks)
+        if need <= limit:
+            continue
+        message = (
+            f"{problem.config.origin}: does not fit into memory: the {len(ranks)} ranks "
+            f"on {node} need {show_bytes(need)}, {show_bytes(limit)} may be used; use "
+            "more nodes, a smaller problem, or run.memory: warn if the limit is misread"
+        )
+        if problem.config.run.memory == "check":
+            raise PlanError(message)
+        return message if problem.config.run.memory == "warn" else ""
+    return ""
+
+
+def memory_limit(
+    environ: Mapping[str, str], root: str = "/", bound: int = 1 << 62
+) -> int:
+    """Return the bytes that the processes on this node may still use.
+
+    The least of what the kernel, the control group and the batch system say.
+
+    Parameters
+    ----------
+    environ : mapping
+        The process environment.
+    root : str
+        Where ``proc`` and ``sys`` are, for tests.
+    bound : int
+        Returned where nothing is known.
+
+    Returns
+    -------
+    int
+        Bytes.
+    """
+    found = [bound]
+    for line in _read(root, "proc/meminfo").splitlines():
+        if line.startswith("MemAvailable:"):
+            found.append(1024 * int(line.split()[1]))
+    for line in _read(root, "proc/self/cgroup").splitlines():
+        _, controllers, group = line.split(":", 2)
+        if controllers == "":
+            found += _group_limits(root, f"sys/fs/cgroup{group}", "memory.max", "memory.current")
+        elif "memory" in controllers.split(","):
+            found += _group_limits(
+                root,
+                f"sys/fs/cgroup/memory{group}",
+                "memory.limit_in_bytes",
+                "memory.usage_in_bytes",
+            )
+    if environ.get("SLURM_MEM_PER_NODE", "").isdecimal():
+        found.append(int(environ["SLURM_MEM_PER_NODE"]) << 20)
+    return min(found)
+
+
+def _group_limits(root: str, folder: str, limit: str, usage: str) -> list[int]:
+    # any group above may hold the limit that counts
+    found = []
+    base = "sys/fs/cgroup"
+    while folder.startswith(base):
+        most, used = _read(root, f"{folder}/{limit}"), _read(root, f"{folder}/{usage}")
+        if most.strip().isdecimal() and used.strip().isdecimal():
+            found.append(max(0, int(most) - int(used)))
+        folder = os.path.dirname(folder.rstrip("/"))
+    return found
+
+
+def _read(root: str, name: str) -> str:
+    try:
+        return Path(root, name).read_text()
+    except OSError:
+        return ""
+
+
+def show_bytes(number: float) -> str:
+    """Return a number of bytes in a form to read, such as ``8.4 MB``."""
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if number < 999.5 or unit == "TB":
+            return f"{number:.3g} {unit}"
+        number /= 1000
+    raise ValueError("unreachable")
+
+
+def _times(numbers: Sequence[int]) -> str:
+    return " x ".join(str(n) for n in numbers)

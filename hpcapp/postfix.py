@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: MIT
+"""Postfix programs: their operations, what these mean, and how a program is stored.
+
+Written by `hpcapp.expression`, interpreted by `hpcapp.expression_kernels`. Imports
+only the standard library.
+"""
+
+import math
+import operator
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import IntEnum
+
+__all__ = [
+    "ARITY",
+    "MAX_EXPONENT",
+    "MAX_VARIABLES",
+    "Op",
+    "Program",
+    "compute",
+    "is_short",
+]
+
+MAX_EXPONENT = 16
+"""Largest magnitude of n for which x**n is done by multiplications (see `Op`)."""
+
+MAX_VARIABLES = 3
+"""Variables that a program may have; fixed, so that one compiled kernel is enough."""
+
+
+class Op(IntEnum):
+    """Operations of a postfix program, one per instruction.
+
+    Stack effect: ``CONSTANT`` and ``VARIABLE`` push one value (the operand is the
+    index of the constant or of the variable); ``POWER_INTEGER`` and the operations
+    numbered 10-39 replace the top value; 40-69 take two values, 70 takes three, and
+    push one. Only the first three read their operand. Compiled kernels on disk contain
+    these numbers: add operations, never renumber.
+
+    Rules that every interpreter keeps, so that all give the same bits:
+
+    - ``x**n`` with a constant whole n of magnitude up to `MAX_EXPONENT` is
+      ``POWER_INTEGER``: square and multiply from the lowest bit of the magnitude up,
+      so x**2 is x*x; then 1/result for n < 0. Other powers are the C library's pow.
+    - Comparisons give 0 or 1. ``WHERE`` takes (condition, a, b) and gives a unless the
+      condition is 0; both branches are evaluated.
+    - ``MINIMUM`` and ``MAXIMUM`` give NaN if either value is NaN.
+    - ``SIGN`` gives -1 or 1, and the value itself if that is 0, -0 or NaN.
+    - Division by zero gives inf or NaN, as in IEEE 754.
+    """
+
+    CONSTANT = 0
+    VARIABLE = 1
+    POWER_INTEGER = 2
+    NEGATE = 10
+    ABS = 11
+    FLOOR = 12
+    CEIL = 13
+    SIGN = 14
+    SQRT = 15
+    EXP = 16
+    LOG = 17
+    LOG10 = 18
+    LOG2 = 19
+    SIN = 20
+    COS = 21
+    TAN = 22
+    ASIN = 23
+    ACOS = 24
+    ATAN = 25
+    SINH = 26
+    COSH = 27
+    TANH = 28
+    ADD = 40
+    SUBTRACT = 41
+    MULTIPLY = 42
+    DIVIDE = 43
+    POWER = 44
+    ATAN2 = 45
+    HYPOT = 46
+    MINIMUM = 47
+    MAXIMUM = 48
+    LESS = 49
+    LESS_EQUAL = 50
+    GREATER = 51
+    GREATER_EQUAL = 52
+    WHERE = 70
+
+
+ARITY: dict[Op, int] = {
+    op: 0 if op <= Op.VARIABLE else 1 if op < 40 else 2 if op < 70 else 3 for op in Op
+}
+"""Number of values that an operation takes from the stack; it leaves one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A postfix program for one expression: hashable, picklable, comparable.
+
+    Attributes
+    ----------
+    text : str
+        The expression as it was written, without blanks around it.
+    variables : tuple of str
+        Names that the expression may use; ``VARIABLE`` counts in this order.
+    opcodes : tuple of int
+        One `Op` per instruction.
+    operands : tuple of int
+        One per instruction: index into `constants` or `variables`, or the exponent
+        of ``POWER_INTEGER``; 0 where unused.
+    constants : tuple of float
+        Finite numbers that the program pushes.
+    depth : int
+        Values on the stack at most, >= 1.
+    """
+
+    text: str
+    variables: tuple[str, ...]
+    opcodes: tuple[int, ...]
+    operands: tuple[int, ...]
+    constants: tuple[float, ...]
+    depth: int
+
+    @property
+    def constant(self) -> float | None:
+        """The value, if it depends on no variable.
+
+        Returns
+        -------
+        float or None
+            None if the expression uses a variable.
+        """
+        return self.constants[0] if self.opcodes == (Op.CONSTANT,) else None
+
+
+def compute(op: Op, values: list[float]) -> float:
+    """Apply one operation to numbers, with the rules and libm of the kernels.
+
+    Parameters
+    ----------
+    op : Op
+        Any operation that takes values.
+    values : list of float
+        As many finite numbers as `ARITY` says.
+
+    Returns
+    -------
+    float
+        The value; NaN where it is not a real number, or where it overflows in a
+        function of the C library.
+
+    Examples
+    --------
+    >>> compute(Op.POWER, [3.0, 2.0])
+    9.0
+    """
+    try:
+        return _FORMULAS[op](*values)
+    except (ValueError, OverflowError, ZeroDivisionError):
+        return math.nan
+
+
+def is_short(exponent: float) -> bool:
+    """Say whether a constant exponent is done by multiplications.
+
+    Parameters
+    ----------
+    exponent : float
+        Finite number.
+
+    Returns
+    -------
+    bool
+        True for whole numbers up to `MAX_EXPONENT` in magnitude.
+    """
+    return exponent.is_integer() and abs(exponent) <= MAX_EXPONENT
+
+
+def _power(base: float, exponent: float) -> float:
+    if not is_short(exponent):
+        return math.pow(base, exponent)
+    result, bits = 1.0, abs(int(exponent))
+    while bits:
+        result = result * base if bits & 1 else result
+        base *= base
+        bits >>= 1
+    return 1.0 / result if exponent < 0 else result
+
+
+# The same formulas as in the kernels, for finite arguments; hypot by way of complex
+# numbers since only that is the C library's.
+_FORMULAS: dict[Op, Callable[..., float]] = {
+    **{op: getattr(math, op.name.lower()) for op in Op if Op.SQRT <= op <= Op.TANH},
+    Op.NEGATE: operator.neg,
+    Op.ABS: math.fabs,
+    Op.FLOOR: lambda a: math.copysign(math.floor(a), a),
+    Op.CEIL: lambda a: math.copysign(math.ceil(a), a),
+    Op.SIGN: lambda a: math.copysign(1.0, a) if a else a,
+    Op.ADD: operator.add,
+    Op.SUBTRACT: operator.sub,
+    Op.MULTIPLY: operator.mul,
+    Op.DIVIDE: operator.truediv,
+    Op.POWER: _power,
+    Op.ATAN2: math.atan2,
+    Op.HYPOT: lambda a, b: abs(complex(a, b)),
+    Op.MINIMUM: lambda a, b: a if a <= b else b,
+    Op.MAXIMUM: lambda a, b: a if a >= b else b,
+    Op.LESS: lambda a, b: float(a < b),
+    Op.LESS_EQUAL: lambda a, b: float(a <= b),
+    Op.GREATER: lambda a, b: float(a > b),
+    Op.GREATER_EQUAL: lambda a, b: float(a >= b),
+    Op.WHERE: lambda condition, a, b: a if condition else b,
+}

@@ -1,0 +1,248 @@
+# SPDX-License-Identifier: MIT
+"""From a command to a session: read, check, choose what to go on from, lock.
+
+Rank 0 does it; every rank gets the same session or the same error, before any
+file is touched.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hpcapp.driver import Machine, Session, check, survey
+from hpcapp.errors import ConfigError, ResultError, RunDirectoryError
+from hpcapp.log import Log
+from hpcapp.problem import Problem, read_problem
+from hpcapp.run_directory import CONFIG, RESULT, RunDirectory, inspect, take
+from hpcapp.stops import Stops
+from hpcapp.store.checkpoints import find_checkpoints
+from hpcapp.store.reader import Saved, load_saved
+from hpcapp.yaml_source import parse_yaml
+
+if TYPE_CHECKING:
+    from hpcapp.mpi.comm import Comm
+
+__all__ = ["Request", "prepare"]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a command asks for.
+
+    Parameters
+    ----------
+    config : str
+        The configuration file; "" to resume `directory` with its own.
+    directory : str or None
+        The run directory, where it is not the configuration's.
+    settings : tuple of str
+        ``KEY=VALUE``.
+    force, resume : bool
+        Replace an older run; go on from its checkpoint if there is one.
+    command : str
+        The command line, for the record.
+    environ : mapping
+        The process environment.
+    """
+
+    config: str
+    directory: str | None = None
+    settings: tuple[str, ...] = ()
+    force: bool = False
+    resume: bool = False
+    command: str = ""
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+
+
+def prepare(comm: "Comm", request: Request, log: Log, stops: Stops) -> Session | None:
+    """Set a run up; collective.
+
+    Parameters
+    ----------
+    comm : Comm
+        The ranks.
+    request : Request
+        What is asked for.
+    log : Log
+        Speaks on rank 0.
+    stops : Stops
+        Gets the wall time.
+
+    Returns
+    -------
+    Session or None
+        None where the run is finished and nothing new is asked for.
+
+    Raises
+    ------
+    ConfigError, RunDirectoryError, ResultError
+        On every rank alike.
+    """
+    machine = survey(comm, request.environ)
+    held: list[RunDirectory] = []
+
+    def on_root() -> tuple[Problem, Saved | None] | None:
+        problem, saved = _choose(request, machine, log)
+        directory = problem.config.output.directory
+        if saved is not None and _nothing_new(problem, saved):
+            log.info(f"{directory}: finished already, and nothing more is asked for")
+            return None
+        held.append(_take(request, problem, saved, log))
+        return problem, saved
+
+    chosen = comm.on_root(on_root)
+    if chosen is None:
+        return None
+    problem, saved = chosen
+    stops.limit(problem.config.run.wall_time)
+    return Session(
+        comm=comm,
+        problem=problem,
+        machine=machine,
+        directory=problem.config.output.directory,
+        saved=saved,
+        held=held[0] if held else None,
+        log=log,
+        stops=stops,
+        environ=request.environ,
+        command=request.command,
+    )
+
+
+def _choose(
+    request: Request, machine: Machine, log: Log
+) -> tuple[Problem, Saved | None]:
+    problem = _read(request)
+    directory = problem.config.output.directory
+    if request.config:
+        path = inspect(directory, request.force, request.resume)
+    else:
+        path = _newest(directory)
+    warning = check(problem, machine)
+    if warning:
+        log.warn(warning)
+    if path is None:
+        return problem, None
+    saved = load_saved(path, problem.workload.fields())
+    refuse_changes(problem, saved)
+    return problem, saved
+
+
+def _read(request: Request) -> Problem:
+    settings = list(request.settings)
+    if request.config:
+        if request.directory is not None:
+            settings.append(f"output.directory='{request.directory}'")
+        return read_problem(request.config, tuple(settings), request.environ)
+    directory = request.directory or ""
+    config = os.path.join(directory, CONFIG)
+    if not os.path.isdir(directory):
+        raise RunDirectoryError(f"{directory}: no such run directory")
+    if not os.path.exists(config):
+        raise RunDirectoryError(f"{directory}: no run of hpcapp: it has no {CONFIG}")
+    # the directory may have been moved since it was written
+    settings.append(f"output.directory='{directory}'")
+    return read_problem(config, tuple(settings), request.environ)
+
+
+def _newest(directory: str) -> str:
+    checkpoints = find_checkpoints(directory)
+    if checkpoints:
+        return checkpoints[0][1]
+    result = os.path.join(directory, RESULT)
+    if os.path.exists(result):
+        return result
+    raise RunDirectoryError(
+        f"{directory}: has neither a checkpoint nor a result to go on from; start "
+        "the run again"
+    )
+
+
+def refuse_changes(problem: Problem, saved: Saved) -> None:
+    """Refuse to go on with a configuration that changes the problem.
+
+    Parameters
+    ----------
+    problem : Problem
+        As configured now.
+    saved : Saved
+        With the configuration of then.
+
+    Raises
+    ------
+    ConfigError
+        Naming each key that may not change.
+    ResultError
+        If the file says nothing of its configuration.
+    """
+    before = _document(saved)
+    now = parse_yaml(problem.text(), "now").values
+    workload = problem.workload
+    finished = saved.attributes.get("hpcapp_state") == "finished"
+    allowed = workload.extendable | workload.tuning
+    refused = []
+    for key, old, new in _differences(before, now):
+        may = key[0] in ("output", "checkpoint", "version")
+        may = may or (key[0] == "run" and key[1:] != ("seed",))
+        may = may or (key[0] == "parameters" and key[1] in allowed)
+        if not may:
+            name = ".".join(key)
+            refused.append(
+                f"{problem.config.origin}: {name}: must not change when a run goes "
+                f"on, was {old}, got {new}"
+            )
+    if refused:
+        raise ConfigError("\n".join(refused))
+    if finished and not workload.extendable and not _nothing_new(problem, saved):
+        raise ConfigError(
+            f"{saved.path}: is finished, and {problem.config.workload} cannot be "
+            "extended; start another run"
+        )
+
+
+def _nothing_new(problem: Problem, saved: Saved) -> bool:
+    if saved.attributes.get("hpcapp_state") != "finished":
+        return False
+    now = parse_yaml(problem.text(), "now").values
+    changed = _differences(_document(saved), now)
+    return not any(key[0] == "parameters" for key, _, _ in changed)
+
+
+def _document(saved: Saved) -> dict[str, Any]:
+    text = saved.attributes.get("hpcapp_config")
+    if not isinstance(text, str):
+        raise ResultError(f"{saved.path}: does not hold its configuration")
+    return parse_yaml(text, saved.path).values
+
+
+def _differences(
+    before: Any, now: Any, key: tuple[str, ...] = ()
+) -> list[tuple[tuple[str, ...], Any, Any]]:
+    if isinstance(before, dict) and isinstance(now, dict):
+        found = []
+        for name in sorted({*before, *now}):
+            found += _differences(before.get(name), now.get(name), (*key, name))
+        return found
+    return [] if before == now else [(key, before, now)]
+
+
+def _take(
+    request: Request, problem: Problem, saved: Saved | None, log: Log
+) -> RunDirectory:
+    directory = problem.config.output.directory
+    held = take(directory, request.force and saved is None, saved is not None)
+    try:
+        if held.moved:
+            log.info(f"{directory}: the finished run there is now in {held.moved}")
+        log.open(held.log, keep=saved is not None)
+        temporary = f"{held.config}.part"
+        Path(temporary).write_text(problem.text(), encoding="utf-8")
+        os.replace(temporary, held.config)
+    except OSError as error:
+        held.lock.release()
+        raise ConfigError(
+            f"output.directory: cannot be written: {directory}: {error.strerror}"
+        ) from None
+    return held

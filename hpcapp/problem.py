@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: MIT
+"""A configuration together with the workload that it names."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from hpcapp.config import (
+    FORMAT_VERSION,
+    Config,
+    apply_settings,
+    build_config,
+)
+from hpcapp.decomposition import Layout
+from hpcapp.errors import ConfigError
+from hpcapp.workload import Workload, find_workload
+from hpcapp.yaml_source import Source, parse_yaml, read_yaml
+
+__all__ = ["Problem", "parse_problem", "read_problem"]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What to compute and how.
+
+    Parameters
+    ----------
+    config : Config
+        Validated; the workload itself is made from it where it is needed, so
+        that a problem travels between ranks as plain data.
+    """
+
+    config: Config
+
+    @cached_property
+    def workload(self) -> Workload:
+        """The workload with its parameters."""
+        config = self.config
+        cls = find_workload(config.workload, config.origin)
+        return cls(config.parameters, config.run)
+
+    def layout(self, ranks: int) -> Layout:
+        """Divide the workload's domain over ranks.
+
+        Parameters
+        ----------
+        ranks : int
+            How many.
+
+        Returns
+        -------
+        Layout
+            The blocks.
+
+        Raises
+        ------
+        ConfigError
+            If `run.process_grid` does not fit.
+        """
+        domain = self.workload.domain()
+        try:
+            return Layout.choose(domain, ranks, self.config.run.process_grid)
+        except ValueError as error:
+            raise ConfigError(
+                f"{self.config.origin}: run.process_grid: {error}"
+            ) from None
+
+    def text(self) -> str:
+        """Return the whole configuration as YAML, defaults included."""
+        return dump_yaml(self.config.document())
+
+
+def read_problem(
+    path: str, settings: tuple[str, ...] = (), environ: Mapping[str, str] | None = None
+) -> Problem:
+    """Read and validate a configuration file.
+
+    Parameters
+    ----------
+    path : str
+        The YAML file.
+    settings : tuple of str
+        ``KEY=VALUE`` of the command line.
+    environ : mapping, optional
+        The process environment.
+
+    Returns
+    -------
+    Problem
+        Ready to plan or run.
+
+    Raises
+    ------
+    ConfigError
+        One message with every fault.
+    """
+    return _problem(read_yaml(path), settings, environ)
+
+
+def parse_problem(
+    text: str,
+    name: str,
+    settings: tuple[str, ...] = (),
+    environ: Mapping[str, str] | None = None,
+) -> Problem:
+    """Validate the text of a configuration; like `read_problem`."""
+    return _problem(parse_yaml(text, name), settings, environ)
+
+
+def dump_yaml(document: dict[str, Any]) -> str:
+    """Return a plain mapping as YAML 1.2 text that reads back equal."""
+    from io import StringIO
+
+    from ruamel.yaml import YAML
+
+    yaml = YAML(typ="safe", pure=True)
+    yaml.default_flow_style = None
+    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
+    stream = StringIO()
+    # through JSON: tuples and NumPy scalars become what YAML knows
+    yaml.dump(json.loads(json.dumps(document)), stream)
+    return stream.getvalue()
+
+
+def _problem(
+    source: Source, settings: tuple[str, ...], environ: Mapping[str, str] | None
+) -> Problem:
+    environ = os.environ if environ is None else environ
+    apply_settings(source, settings, environ)
+    version = source.values.get("version", FORMAT_VERSION)
+    if isinstance(version, int) and version > FORMAT_VERSION:
+        place = source.where(("version",)).origin
+        raise ConfigError(
+            f"{place}: version: must be <= {FORMAT_VERSION}, got {version}: "
+            "written for a newer hpcapp"
+        )
+    name = source.values.get("workload")
+    if name is None:
+        raise ConfigError(
+            f"{source.name}: workload: is required; hpcapp list shows what there is"
+        )
+    cls = find_workload(name, source.where(("workload",)).origin)
+    return Problem(build_config(source, cls.Parameters, environ))

@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: MIT
+"""What a run owns: one directory, its files, and what may happen to old ones."""
+
+import os
+import shutil
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from hpcapp.errors import ConfigError, RunDirectoryError
+from hpcapp.status import Lock
+from hpcapp.store.checkpoints import find_checkpoints, prune
+
+__all__ = ["OWN_FILES", "RunDirectory", "inspect", "take"]
+
+RESULT, CONFIG, STATUS, LOG = "result.nc", "run.yaml", "status.json", "log.txt"
+OWN_FILES = (RESULT, CONFIG, STATUS, LOG)
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """A directory that this run holds.
+
+    Parameters
+    ----------
+    path : str
+        The directory.
+    lock : Lock
+        Held by rank 0.
+    moved : str
+        Where an older finished run went, "" if none.
+    """
+
+    path: str
+    lock: Lock
+    moved: str = ""
+
+    @property
+    def result(self) -> str:
+        """Path of the result."""
+        return os.path.join(self.path, RESULT)
+
+    @property
+    def config(self) -> str:
+        """Path of the whole configuration."""
+        return os.path.join(self.path, CONFIG)
+
+    @property
+    def log(self) -> str:
+        """Path of the log."""
+        return os.path.join(self.path, LOG)
+
+
+def inspect(path: str, force: bool, resume: bool) -> str | None:
+    """Tell what to go on from, without touching anything.
+
+    Parameters
+    ----------
+    path : str
+        The run directory, which may not exist.
+    force : bool
+        Replace whatever stands there.
+    resume : bool
+        Go on from a checkpoint if there is one.
+
+    Returns
+    -------
+    str or None
+        The checkpoint to go on from.
+
+    Raises
+    ------
+    RunDirectoryError
+        If an unfinished run stands there and neither is wanted, or if the
+        result that stands there is not a run's.
+    ConfigError
+        If the path is no directory.
+    """
+    if os.path.exists(path) and not os.path.isdir(path):
+        raise ConfigError(f"output.directory: must be a directory, got {path}")
+    checkpoints = find_checkpoints(path)
+    if checkpoints and resume:
+        return checkpoints[0][1]
+    if checkpoints and not force:
+        raise RunDirectoryError(
+            f"{path}: holds an unfinished run with a checkpoint; go on with: "
+            f"hpcapp resume {path} (or start anew with --force, or choose another "
+            "directory with --output)"
+        )
+    foreign = not os.path.exists(os.path.join(path, CONFIG))
+    if os.path.exists(os.path.join(path, RESULT)) and foreign and not force:
+        raise RunDirectoryError(
+            f"{path}: holds a {RESULT} but no {CONFIG}: not a run of hpcapp; choose "
+            "another directory with --output, or replace it with --force"
+        )
+    return None
+
+
+def take(path: str, force: bool, keep: bool) -> RunDirectory:
+    """Make the directory, lock it, and clear what an older run left.
+
+    Parameters
+    ----------
+    path : str
+        The run directory.
+    force : bool
+        Remove an older run instead of moving it.
+    keep : bool
+        Leave everything, to go on from it.
+
+    Returns
+    -------
+    RunDirectory
+        Locked.
+
+    Raises
+    ------
+    RunDirectoryError
+        If another run holds it.
+    ConfigError
+        If it cannot be made or written.
+    """
+    try:
+        os.makedirs(path, exist_ok=True)
+        lock = Lock(path)
+    except OSError as error:
+        raise ConfigError(
+            f"output.directory: cannot be written: {path}: {error.strerror}"
+        ) from None
+    if keep:
+        return RunDirectory(path, lock)
+    moved = ""
+    try:
+        # looked at again under the lock: another run may just have ended
+        if not force:
+            inspect(path, force, resume=False)
+        if force:
+            _remove(path)
+        elif os.path.exists(os.path.join(path, RESULT)):
+            moved = _move(path)
+        else:
+            _remove(path)
+    except BaseException:
+        lock.release()
+        raise
+    return RunDirectory(path, lock, moved)
+
+
+def _own(path: str) -> list[str]:
+    crashes = [p.name for p in Path(path).glob("crash-*.json")]
+    leftovers = [p.name for p in Path(path).glob(".*.part")]
+    return [*OWN_FILES, *crashes, *leftovers]
+
+
+def _remove(path: str) -> None:
+    for name in _own(path):
+        with suppress(FileNotFoundError):
+            os.unlink(os.path.join(path, name))
+    prune(path, 0)
+
+
+def _move(path: str) -> str:
+    number = 1
+    while True:
+        target = f"{path.rstrip('/')}.{number}"
+        try:
+            os.mkdir(target)
+            break
+        except FileExistsError:
+            number += 1
+    for name in _own(path):
+        with suppress(FileNotFoundError):
+            shutil.move(os.path.join(path, name), os.path.join(target, name))
+    return target

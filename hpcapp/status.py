@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: MIT
+"""status.json of a run directory, and the lock that keeps a second run out."""
+
+import fcntl
+import json
+import os
+import socket
+import time
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from hpcapp.errors import RunDirectoryError
+
+__all__ = ["Lock", "Status"]
+
+# an owner on another node that has not been heard of for so long is dead
+SILENCE = 600.0
+# status.json is rewritten, and the lock refreshed, no more often than this
+INTERVAL = 1.0
+
+
+class Lock:
+    """Exclusive use of a run directory by one job; held by rank 0.
+
+    The kernel's lock on a file ends with its process, so a dead owner is
+    recognised at once on its node. Where the file system does not carry the
+    lock to other nodes, the age of the file tells.
+
+    Parameters
+    ----------
+    directory : str
+        An existing run directory.
+
+    Raises
+    ------
+    RunDirectoryError
+        If another run owns it.
+    """
+
+    def __init__(self, directory: str) -> None:
+        self.path = os.path.join(directory, ".lock")
+        self._descriptor = self._take()
+        owner = {"host": socket.gethostname(), "pid": os.getpid()}
+        os.ftruncate(self._descriptor, 0)
+        os.pwrite(self._descriptor, json.dumps(owner).encode(), 0)
+
+    def refresh(self) -> None:
+        """Show that the owner lives."""
+        with suppress(OSError):
+            os.utime(self._descriptor)
+
+    def release(self) -> None:
+        """Let others in."""
+        if self._descriptor >= 0:
+            # removed while held, so that nobody can lock what is about to vanish
+            with suppress(FileNotFoundError):
+                os.unlink(self.path)
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def _take(self) -> int:
+        while True:
+            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                owner = _owner(descriptor)
+                os.close(descriptor)
+                raise self._busy(owner) from None
+            except OSError:
+                # no locks on this file system: the owner's age must do
+                pass
+            owner = _owner(descriptor)
+            if owner and self._lives_elsewhere(descriptor, owner):
+                os.close(descriptor)
+                raise self._busy(owner)
+            if _same_file(descriptor, self.path):
+                return descriptor
+            os.close(descriptor)
+
+    def _busy(self, owner: dict[str, Any]) -> RunDirectoryError:
+        folder = os.path.dirname(self.path)
+        who = f"process {owner.get('pid', '?')} on {owner.get('host', '?')}"
+        return RunDirectoryError(
+            f"{folder}: in use by another run ({who}); wait for it, choose another "
+            f"directory with --output, or, if it is dead for certain, remove {self.path}"
+        )
+
+    def _lives_elsewhere(self, descriptor: int, owner: dict[str, Any]) -> bool:
+        if owner.get("host") == socket.gethostname():
+            return False
+        return time.time() - os.fstat(descriptor).st_mtime < SILENCE
+
+
+class Status:
+    """status.json, replaced whole each time so that readers never see half.
+
+    Parameters
+    ----------
+    directory : str
+        The run directory.
+    lock : Lock
+        Refreshed along with it.
+    facts : dict
+        What does not change: workload, ranks, host.
+    """
+
+    def __init__(self, directory: str, lock: Lock, facts: dict[str, Any]) -> None:
+        self._path = os.path.join(directory, "status.json")
+        self._lock = lock
+        self._facts = {**facts, "pid": os.getpid(), "started": _now()}
+        self._written = 0.0
+
+    def update(self, state: str, force: bool = False, **facts: Any) -> None:
+        """Rewrite the file, unless that was done a moment ago.
+
+        Parameters
+        ----------
+        state : {"running", "finished", "stopped", "failed"}
+            How the run stands.
+        force : bool
+            Write in any case.
+        **facts : object
+            Plain values, kept from now on.
+        """
+        self._facts.update(facts, state=state)
+        now = time.monotonic()
+        if not force and now - self._written < INTERVAL:
+            return
+        self._written = now
+        self._lock.refresh()
+        temporary = f"{self._path}.part"
+        text = json.dumps({**self._facts, "updated": _now()}, indent=1)
+        Path(temporary).write_text(text + "\n", encoding="utf-8")
+        os.replace(temporary, self._path)
+
+
+def _owner(descriptor: int) -> dict[str, Any]:
+    try:
+        owner = json.loads(os.pread(descriptor, 4096, 0) or b"{}")
+    except ValueError:
+        return {}
+    return owner if isinstance(owner, dict) else {}
+
+
+def _same_file(descriptor: int, path: str) -> bool:
+    try:
+        there = os.stat(path)
+    except FileNotFoundError:
+        return False
+    mine = os.fstat(descriptor)
+    return (mine.st_ino, mine.st_dev) == (there.st_ino, there.st_dev)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: MIT
+"""The layout of a result or checkpoint file, made by one rank with serial libraries.
+
+A checkpoint is a result that is not finished: published fields are variables of
+the root group, fields that are only saved stand in the group `state`.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hpcapp.workload import Field
+
+__all__ = ["Entry", "create", "finish", "set_attributes"]
+
+STATE_GROUP = "state"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One variable to be written.
+
+    Parameters
+    ----------
+    field : Field
+        What it is.
+    shape : tuple of int
+        Its global shape.
+    value : ndarray or None
+        The whole of a replicated field; None for a distributed one.
+    """
+
+    field: Field
+    shape: tuple[int, ...]
+    value: Any = None
+
+    @property
+    def path(self) -> str:
+        """Name within the file."""
+        name = self.field.name
+        return name if self.field.published else f"{STATE_GROUP}/{name}"
+
+
+def create(path: str, entries: Sequence[Entry]) -> dict[str, int]:
+    """Lay out a file and write the replicated fields.
+
+    Distributed variables are contiguous, without fill values, their space
+    allocated: all ranks then write at the returned offsets.
+
+    Parameters
+    ----------
+    path : str
+        A new file; one that stands there is replaced.
+    entries : sequence of Entry
+        What it will hold.
+
+    Returns
+    -------
+    dict of str to int
+        From `Entry.path` of each distributed variable that holds anything to
+        the byte at which it begins.
+    """
+    import h5py
+    import netCDF4
+
+    with netCDF4.Dataset(path, "w", format="NETCDF4", clobber=True) as file:
+        for entry in entries:
+            for name, length in zip(entry.field.dims, entry.shape, strict=True):
+                if name not in file.dimensions:
+                    file.createDimension(name, length)
+        for entry in entries:
+            group = file
+            if not entry.field.published:
+                group = file.createGroup(STATE_GROUP)
+            _create_variable(group, entry)
+    spread = [e for e in entries if e.field.distributed and np.prod(e.shape) > 0]
+    with h5py.File(path, "r") as file:
+        return {entry.path: file[entry.path].id.get_offset() for entry in spread}
+
+
+def _create_variable(group: Any, entry: Entry) -> None:
+    field = entry.field
+    text = field.dtype == "str"
+    # a variable of no length cannot be contiguous
+    contiguous = not text and int(np.prod(entry.shape)) > 0
+    variable = group.createVariable(
+        field.name,
+        str if text else field.dtype,
+        field.dims,
+        contiguous=contiguous,
+        fill_value=None if text else False,
+    )
+    variable.setncatts({"units": field.units, "long_name": field.long_name})
+    if text:
+        del variable.units
+    if entry.value is not None:
+        variable[...] = np.asarray(entry.value, object if text else field.dtype)
+    elif contiguous:
+        # HDF5 allocates a contiguous variable whole when the first byte arrives
+        variable[tuple(n - 1 for n in entry.shape)] = 0
+
+
+def set_attributes(
+    path: str, attributes: Mapping[str, Any], sums: Mapping[str, str]
+) -> None:
+    """Set global attributes, and the checksum of each variable.
+
+    Through netCDF4, since h5py writes attributes as another HDF5 type.
+
+    Parameters
+    ----------
+    path : str
+        A file whose data are complete.
+    attributes : mapping
+        Global attributes: text, integers, floats.
+    sums : mapping
+        From `Entry.path` to the checksum's text.
+    """
+    import netCDF4
+
+    with netCDF4.Dataset(path, "a") as file:
+        file.setncatts(dict(attributes))
+        for name, checksum in sums.items():
+            file[name].setncattr("hpcapp_checksum", checksum)
+
+
+def finish(temporary: str, final: str) -> None:
+    """Make a file durable and give it its final name, replacing an old one.
+
+    Parameters
+    ----------
+    temporary, final : str
+        Names in the same directory.
+    """
+    _sync(temporary)
+    os.replace(temporary, final)
+    _sync(os.path.dirname(final) or ".")
+
+
+def _sync(path: str) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: MIT
+"""Saved fields read back: small ones whole, distributed ones block by block.
+
+Distributed variables lie contiguous in the file, so any rank reads any block by
+plain reads at offsets, on any number of ranks.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hpcapp.decomposition import Block
+from hpcapp.errors import ResultError
+from hpcapp.store.layout import STATE_GROUP
+from hpcapp.store.writers import Target, runs
+from hpcapp.workload import Field
+
+__all__ = ["Saved", "load_saved", "open_file", "read_attributes"]
+
+# bytes read before they are copied to where they belong
+STAGE = 1 << 23
+
+
+@dataclass(frozen=True)
+class Saved:
+    """What a checkpoint or result holds; plain data that travels between ranks.
+
+    Parameters
+    ----------
+    path : str
+        The file.
+    attributes : dict
+        Its global attributes.
+    values : dict
+        Replicated fields, whole.
+    targets : dict of str to Target
+        Where distributed fields lie.
+    """
+
+    path: str
+    attributes: dict[str, Any]
+    values: dict[str, Any]
+    targets: dict[str, Target]
+
+    def read(self, name: str, block: Block, out: np.ndarray) -> None:
+        """Fill an array with a block of a distributed field.
+
+        Parameters
+        ----------
+        name : str
+            The field.
+        block : Block
+            Global indices, not empty.
+        out : ndarray
+            Of the block's shape; written, may be a view.
+
+        Raises
+        ------
+        ResultError
+            If the file ends early.
+        """
+        target = self.targets[name]
+        rows = max(1, STAGE // max(1, out[:1].nbytes)) if out.ndim else 1
+        with open(self.path, "rb", buffering=0) as stream:
+            if out.ndim == 0:
+                self._fill(stream.fileno(), target, block, out.reshape(1)[:1])
+                return
+            for at in range(0, out.shape[0], rows):
+                piece = out[at : at + rows]
+                start, stop = list(block.start), list(block.stop)
+                start[0] = block.start[0] + at
+                stop[0] = start[0] + piece.shape[0]
+                band = Block(tuple(start), tuple(stop))
+                self._fill(stream.fileno(), target, band, piece)
+
+    def _fill(
+        self, descriptor: int, target: Target, block: Block, out: np.ndarray
+    ) -> None:
+        data = np.empty(out.shape, target.dtype)
+        view = memoryview(data.reshape(-1)).cast("B")
+        for offset, first, length in runs(target, block):
+            while length:
+                got = os.preadv(descriptor, [view[first : first + length]], offset)
+                if got == 0:
+                    raise ResultError(f"{self.path}: ends before its data: damaged")
+                offset, first, length = offset + got, first + got, length - got
+        out[...] = data
+
+
+def open_file(path: str) -> Any:
+    """Open a NetCDF-4 file for reading with h5py.
+
+    Parameters
+    ----------
+    path : str
+        The file.
+
+    Returns
+    -------
+    h5py.File
+        To be closed by the caller.
+
+    Raises
+    ------
+    ResultError
+        If it is missing or no such file.
+    """
+    import h5py
+
+    try:
+        return h5py.File(path, "r")
+    except OSError as error:
+        reason = str(error).partition("(")[2].rstrip(")") or str(error)
+        raise ResultError(f"{path}: cannot be opened as NetCDF-4: {reason}") from None
+
+
+def read_attributes(file: Any) -> dict[str, Any]:
+    """Return the global attributes of an open file as plain values."""
+    found = {}
+    for name, value in file.attrs.items():
+        if name.startswith("_NC"):
+            continue
+        plain = value.tolist() if isinstance(value, np.ndarray | np.generic) else value
+        if isinstance(plain, list) and len(plain) == 1:
+            plain = plain[0]
+        found[name] = plain.decode() if isinstance(plain, bytes) else plain
+    return found
+
+
+def load_saved(path: str, fields: Sequence[Field]) -> Saved:
+    """Read what a resumption needs, on one rank.
+
+    Parameters
+    ----------
+    path : str
+        A checkpoint or result.
+    fields : sequence of Field
+        The workload's.
+
+    Returns
+    -------
+    Saved
+        For `State`; distributed fields stay in the file.
+
+    Raises
+    ------
+    ResultError
+        If the file cannot be opened or lacks a field.
+    """
+    values: dict[str, Any] = {}
+    targets: dict[str, Target] = {}
+    with open_file(path) as file:
+        attributes = read_attributes(file)
+        for field in fields:
+            if not field.saved:
+                continue
+            name = field.name if field.published else f"{STATE_GROUP}/{field.name}"
+            if name not in file:
+                raise ResultError(
+                    f"{path}: has no {name}: it cannot be resumed from"
+                )
+            dataset = file[name]
+            if not field.distributed:
+                values[field.name] = dataset[()]
+                continue
+            offset = dataset.id.get_offset()
+            if offset is None and dataset.size:
+                raise ResultError(f"{path}: {name} is not contiguous: not hpcapp's")
+            targets[field.name] = Target(offset or 0, dataset.shape, dataset.dtype.str)
+    return Saved(path, attributes, values, targets)

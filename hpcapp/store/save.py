@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: MIT
+"""One file from all ranks: lay out, write, sum up, describe, rename."""
+
+import hashlib
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hpcapp.checksum import checksum_array, checksum_block
+from hpcapp.decomposition import Domain
+from hpcapp.errors import HpcappError
+from hpcapp.store.layout import Entry, create, finish, set_attributes
+from hpcapp.store.writers import WRITERS, Target
+from hpcapp.workload import Field, State
+
+if TYPE_CHECKING:
+    from hpcapp.mpi.comm import Comm
+
+__all__ = ["Job", "save", "warm_up"]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is to be saved and how.
+
+    Parameters
+    ----------
+    path : str
+        Final name; until it is whole the file is called ``.NAME.part``.
+    fields : sequence of Field
+        All those that the file will hold.
+    domain : Domain
+        Gives lengths to the domain's dimensions.
+    writer : {"direct", "gather"}
+        Who writes.
+    attributes : callable
+        Returns the global attributes from the clocks of all ranks; called on
+        rank 0 when the data are written, since they hold the time it took.
+    """
+
+    path: str
+    fields: Sequence[Field]
+    domain: Domain
+    writer: str
+    attributes: Callable[[list[dict[str, float]]], dict[str, Any]]
+
+
+def save(comm: "Comm", job: Job, state: State) -> str:
+    """Write one file; collective.
+
+    Parameters
+    ----------
+    comm : Comm
+        The ranks.
+    job : Job
+        What and how.
+    state : State
+        Values and parts of all fields.
+
+    Returns
+    -------
+    str
+        Checksum of the published fields, 16 hexadecimal digits, which does
+        not depend on layout or writer.
+
+    Raises
+    ------
+    HpcappError
+        If rank 0 cannot make, describe or rename the file.
+    OSError
+        If a rank cannot write its parts.
+    """
+    with comm.clock.phase("io"):
+        folder, name = os.path.split(job.path)
+        temporary = os.path.join(folder, f".{name}.part")
+        entries = _entries(comm, job, state)
+        offsets = comm.on_root(
+            lambda: _guarded(temporary, lambda: create(temporary, entries))
+        )
+        targets = [
+            (
+                Target(offsets[entry.path], entry.shape, entry.field.dtype),
+                state.parts(entry.field.name),
+            )
+            for entry in entries
+            if entry.path in offsets
+        ]
+        WRITERS[job.writer](comm, temporary, targets)
+        sums = _checksums(comm, entries, state)
+        total = _total(entries, sums)
+        clocks = comm.all(comm.clock.read())
+
+        def describe() -> None:
+            attributes = {**job.attributes(clocks), "hpcapp_checksum": total}
+            set_attributes(temporary, attributes, sums)
+            finish(temporary, job.path)
+
+        comm.on_root(lambda: _guarded(job.path, describe))
+        return total
+
+
+def warm_up(fields: Sequence[Field]) -> None:
+    """Compile what `save` needs for the types of distributed fields."""
+    for dtype in {field.dtype for field in fields if field.distributed}:
+        block = np.zeros((4, 4), dtype)
+        checksum_block(block)
+        checksum_block(block[1:3, 1:3])
+
+
+def _guarded(path: str, action: Callable[[], Any]) -> Any:
+    try:
+        return action()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise HpcappError(f"{path}: cannot be written: {reason}") from None
+
+
+def _entries(comm: "Comm", job: Job, state: State) -> list[Entry]:
+    lengths = dict(zip(job.domain.dims, job.domain.shape, strict=True))
+    entries = []
+    for field in job.fields:
+        if not field.distributed:
+            value = state[field.name]
+            entries.append(Entry(field, np.shape(value), value))
+            continue
+        stops = [part.block.stop for part in state.parts(field.name)]
+        reach = np.zeros(len(field.dims), np.int64)
+        for stop in stops:
+            reach = np.maximum(reach, stop)
+        if any(dim not in lengths for dim in field.dims):
+            reach = comm.max(reach)
+        shape = tuple(
+            lengths.get(dim, int(extent))
+            for dim, extent in zip(field.dims, reach, strict=True)
+        )
+        entries.append(Entry(field, shape))
+    return entries
+
+
+def _checksums(comm: "Comm", entries: Sequence[Entry], state: State) -> dict[str, str]:
+    mine = np.zeros(len(entries), np.uint64)
+    for index, entry in enumerate(entries):
+        if entry.field.distributed:
+            values = [
+                checksum_block(
+                    np.asarray(part.array, entry.field.dtype),
+                    part.block.start,
+                    entry.shape,
+                )
+                for part in state.parts(entry.field.name)
+            ]
+            mine[index] = sum(values) % 2**64
+        elif comm.root:
+            mine[index] = _checksum_whole(entry)
+    return {
+        entry.path: f"{value:016x}"
+        for entry, value in zip(entries, comm.sum(mine).tolist(), strict=True)
+    }
+
+
+def _checksum_whole(entry: Entry) -> int:
+    if entry.field.dtype == "str":
+        text = "\0".join(np.asarray(entry.value, object).ravel().tolist())
+        digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
+        return int.from_bytes(digest, "little")
+    return checksum_array(np.asarray(entry.value, entry.field.dtype))
+
+
+def _total(entries: Sequence[Entry], sums: dict[str, str]) -> str:
+    published = sorted(entry.path for entry in entries if entry.field.published)
+    text = "".join(f"{name}={sums[name]}\n" for name in published)
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()

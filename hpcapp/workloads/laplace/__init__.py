@@ -1,0 +1,228 @@
+# SPDX-License-Identifier: MIT
+"""Laplace's and Poisson's equation on a rectangle, five-point stencil."""
+
+import math
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+import numpy as np
+
+from hpcapp.config import Run
+from hpcapp.decomposition import Domain, Layout
+from hpcapp.device import Device
+from hpcapp.errors import HpcappError
+from hpcapp.expression import parse
+from hpcapp.workload import Answer, Context, Field, Part, State, Step, Workload
+from hpcapp.workloads.laplace.grid import Grid
+from hpcapp.workloads.laplace.parameters import Parameters
+from hpcapp.workloads.laplace.sweeps import Sweeper, padded_shape
+
+__all__ = ["Laplace"]
+
+
+class Laplace(Workload):
+    """Solve u_xx + u_yy = source with Dirichlet values on a rectangle.
+
+    Parameters
+    ----------
+    parameters : Parameters
+        Validated.
+    run : Run
+        Threads.
+
+    Notes
+    -----
+    Residual of an iterate: max over interior points of
+    |(u[N] + u[S] - 2u) / dy^2 + (u[E] + u[W] - 2u) / dx^2 - source|. The error
+    against the discrete solution is at most L^2 / 8 times that, L the shorter
+    side: compare with the parabola x (L - x) / 2 by the maximum principle
+    (Hackbusch, Elliptic Differential Equations, section 4.4).
+    """
+
+    Parameters = Parameters
+    summary: ClassVar[str] = "Laplace and Poisson equation on a rectangle"
+    extendable: ClassVar[frozenset[str]] = frozenset(
+        {"max_iterations", "tolerance", "accuracy"}
+    )
+    tuning: ClassVar[frozenset[str]] = frozenset({"halo_depth"})
+
+    def __init__(self, parameters: Any, run: Run) -> None:
+        super().__init__(parameters, run)
+        (x0, x1), (y0, y1) = parameters.domain
+        self.grid = Grid(parameters.shape, x0, x1, y0, y1)
+        self._begun = 0
+
+    def domain(self) -> Domain:
+        """Return the grid points, boundary included."""
+        return Domain(("y", "x"), self.parameters.shape, self.parameters.halo_depth)
+
+    def fields(self) -> tuple[Field, ...]:
+        """Return solution, coordinates, history of the residual and bound."""
+        return (
+            Field("u", ("y", "x"), "1", "solution", kind="both", distributed=True),
+            Field("y", ("y",), "1", "y"),
+            Field("x", ("x",), "1", "x"),
+            Field("iteration", ("iteration",), "1", "sweeps done", "int64", "both"),
+            Field(
+                "residual", ("iteration",), "1", "relative max-norm residual", kind="both"
+            ),
+            Field(
+                "error_bound",
+                (),
+                "1",
+                "bound of the distance to the discrete solution, max norm",
+                kind="both",
+            ),
+            Field("initial_residual", (), "1", "residual before sweeps", kind="state"),
+            Field("largest", (), "1", "max |u|", kind="state"),
+        )
+
+    def memory(self, layout: Layout, rank: int) -> int:
+        """Return bytes of the block's arrays: two for jacobi, one for sor, source."""
+        shape = layout.block(rank).shape
+        padded = math.prod(padded_shape(shape, max(1, layout.halo)))
+        count = 2 if self.parameters.method == "jacobi" else 1
+        if parse(self.parameters.source, ("x", "y")).constant is None:
+            count += 1
+        return 8 * count * padded
+
+    def warm_up(self, device: Device) -> None:
+        """Compile the kernels of the method and of expressions."""
+        from hpcapp.evaluation import evaluate_grid, evaluate_points
+        from hpcapp.workloads.laplace.kernels import (
+            relax_jacobi_cpu,
+            relax_redblack_cpu,
+            residual_cpu,
+        )
+
+        u, points = np.zeros((4, 4)), np.zeros(2)
+        regions, none = np.array([[1, 2, 1, 2]]), np.empty((0, 0))
+        stencil = np.zeros(4)
+        if self.parameters.method == "jacobi":
+            relax_jacobi_cpu(u, u.copy(), none, stencil, regions)
+        else:
+            relax_redblack_cpu(u, none, stencil, 1.0, 0, regions)
+        residual_cpu(u, none, 0.0, 1.0, 1.0, regions[0])
+        program = parse("x + y", ("x", "y"))
+        evaluate_points(points, program, points.copy(), points.copy())
+        if parse(self.parameters.source, ("x", "y")).constant is None:
+            evaluate_grid(np.empty((2, 2)), program, points, points)
+
+    def steps(self, ctx: Context) -> Iterator[Step]:
+        """Sweep until the criterion holds, `check_every` sweeps a step."""
+        p, state = self.parameters, ctx.state
+        omega = None
+        if p.method == "sor":
+            omega = p.relaxation or self.grid.optimal_omega()
+        sweeper = Sweeper(ctx, self.grid, p.boundary, p.source, omega)
+        iterations, residuals = self._history(state)
+        if not iterations:
+            first, largest = sweeper.residual()
+            state["initial_residual"] = np.float64(first)
+            iterations, residuals = [0], [1.0 if first > 0 else 0.0]
+            self._record(ctx, sweeper, iterations, residuals, largest)
+        state["x"], state["y"] = self.grid.x(0, p.shape[1]), self.grid.y(0, p.shape[0])
+        self._put(ctx, sweeper)
+        self._begun = iterations[-1]
+        while not self._done(state):
+            done = iterations[-1]
+            count = p.check_every - done % p.check_every
+            count = min(count, p.max_iterations - done)
+            if done % p.check_every:
+                # the odd residual at the end of a run that is now extended
+                iterations, residuals = iterations[:-1], residuals[:-1]
+            sweeper.sweep(count)
+            residual, largest = sweeper.residual()
+            iterations = [*iterations, done + count]
+            residuals = [*residuals, residual / float(state["initial_residual"])]
+            self._record(ctx, sweeper, iterations, residuals, largest)
+            yield Step(self._fraction(state), f"residual {residuals[-1]:.2e}")
+        sweeper.close()
+
+    def answer(self, state: State) -> Answer:
+        """Return residual, error bound and sweeps."""
+        residual = float(state["residual"][-1])
+        bound, sweeps = float(state["error_bound"]), int(state["iteration"][-1])
+        converged = self._converged(state)
+        interior = (self.grid.shape[0] - 2) * (self.grid.shape[1] - 2)
+        goal = "tolerance" if self._tolerance is not None else "accuracy"
+        warning = ""
+        if converged is False:
+            warning = (
+                f"laplace: {goal} not met after max_iterations = {sweeps} sweeps "
+                f"(relative residual {residual:.2e}); raise it and resume"
+            )
+        return Answer(
+            text=(
+                f"relative residual {residual:.3e} after {sweeps} sweeps, distance "
+                f"to the discrete solution at most {bound:.2e}"
+            ),
+            values={"residual": residual, "error_bound": bound, "iterations": sweeps},
+            converged=converged,
+            work=float(interior * (sweeps - self._begun)),
+            unit="updates",
+            warning=warning,
+        )
+
+    @property
+    def _tolerance(self) -> float | None:
+        return self.parameters.tolerance  # type: ignore[no-any-return]
+
+    @property
+    def _accuracy(self) -> float:
+        return self.parameters.accuracy or 1e-6
+
+    def _history(self, state: State) -> tuple[list[int], list[float]]:
+        if not state.resumed:
+            return [], []
+        return state["iteration"].tolist(), state["residual"].tolist()
+
+    def _put(self, ctx: Context, sweeper: Sweeper) -> None:
+        ctx.state["u"] = [Part(ctx.block, sweeper.values)]
+
+    def _record(
+        self,
+        ctx: Context,
+        sweeper: Sweeper,
+        iterations: list[int],
+        residuals: list[float],
+        largest: float,
+    ) -> None:
+        """Make the state complete for the next yield."""
+        state = ctx.state
+        absolute = residuals[-1] * float(state["initial_residual"])
+        if not math.isfinite(absolute):
+            raise HpcappError(
+                f"laplace: the iteration diverged at sweep {iterations[-1]}: the "
+                f"residual is {absolute}; use a smaller relaxation"
+            )
+        state["iteration"] = np.array(iterations, np.int64)
+        state["residual"] = np.array(residuals)
+        state["error_bound"] = np.float64(absolute * self.grid.shorter**2 / 8)
+        state["largest"] = np.float64(largest)
+        self._put(ctx, sweeper)
+
+    def _converged(self, state: State) -> bool | None:
+        residual = float(state["residual"][-1])
+        if residual == 0:
+            return True
+        if self._tolerance is None:
+            bound = self._accuracy * float(state["largest"])
+            return float(state["error_bound"]) <= bound
+        return residual <= self._tolerance if self._tolerance > 0 else None
+
+    def _done(self, state: State) -> bool:
+        out_of_sweeps = int(state["iteration"][-1]) >= self.parameters.max_iterations
+        return out_of_sweeps or self._converged(state) is True
+
+    def _fraction(self, state: State) -> float:
+        share = int(state["iteration"][-1]) / self.parameters.max_iterations
+        residual = float(state["residual"][-1])
+        if self._tolerance is None:
+            goal = self._accuracy * float(state["largest"])
+            start = float(state["error_bound"]) / residual if residual else 1.0
+        else:
+            goal, start = self._tolerance, 1.0
+        if residual > 0 and 0 < goal < start:
+            share = max(share, math.log(residual) / math.log(goal / start))
+        return min(max(share, 0.0), 1.0)

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: MIT
+"""Parameters of the workload `laplace`."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
+
+from hpcapp.config import Count, Integer, Model, Real, parameter, rule_broken
+from hpcapp.expression import parse
+
+__all__ = ["Boundary", "Expression", "Parameters", "rounding_floor"]
+
+
+def _expression(value: object) -> object:
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        raise ValueError("must be a number or an expression in x and y")
+    parse(value, ("x", "y"))
+    return value
+
+
+Expression = Annotated[
+    Any,
+    BeforeValidator(_expression),
+    WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "string"}]}),
+]
+
+Points = Annotated[Integer, Field(ge=3)]
+
+
+def _increasing(ends: tuple[float, float]) -> tuple[float, float]:
+    if ends[1] <= ends[0]:
+        raise ValueError("must go from a smaller to a larger number")
+    return ends
+
+
+Interval = Annotated[tuple[Real, Real], AfterValidator(_increasing)]
+
+
+class Boundary(Model):
+    """Dirichlet values of the four sides."""
+
+    left: Expression = parameter(0.0, "value on the side x = x0, in x and y")
+    right: Expression = parameter(0.0, "value on the side x = x1, in x and y")
+    bottom: Expression = parameter(0.0, "value on the side y = y0, in x and y")
+    top: Expression = parameter("sin(pi*x)", "value on the side y = y1, in x and y")
+
+
+def rounding_floor(shape: tuple[int, int]) -> float:
+    """Return the relative residual that rounding hides: about 1e-16 N^2."""
+    return 1e-16 * (max(shape) - 1) ** 2
+
+
+class Parameters(Model):
+    """What to solve, and how far."""
+
+    shape: tuple[Points, Points] = parameter(
+        (257, 257), "grid points along y and x, boundary included"
+    )
+    domain: tuple[Interval, Interval] = parameter(
+        ((0.0, 1.0), (0.0, 1.0)), "[[x0, x1], [y0, y1]]"
+    )
+    boundary: Boundary = Field(
+        default_factory=Boundary,
+        description="Dirichlet values: numbers or expressions in x, y",
+        json_schema_extra={"unit": "1"},
+    )
+    source: Expression = parameter(
+        0.0, "right-hand side of Poisson's equation, in x and y"
+    )
+    method: Literal["jacobi", "sor"] = parameter(
+        "sor", "Jacobi's method, or red-black over-relaxation", ""
+    )
+    relaxation: Annotated[Real, Field(gt=0, lt=2)] | None = parameter(
+        None, "factor of sor; null: the optimal one"
+    )
+    tolerance: Annotated[Real, Field(ge=0, lt=1)] | None = parameter(
+        None, "stop at this relative residual; 0: after max_iterations"
+    )
+    accuracy: Annotated[Real, Field(gt=0, lt=1)] | None = parameter(
+        None, "stop at error_bound <= accuracy max|u|; 1e-6 if no tolerance is given"
+    )
+    max_iterations: Annotated[Integer, Field(ge=0)] = parameter(
+        100_000, "sweeps at most", le=10**12
+    )
+    check_every: Count = parameter(
+        32, "sweeps between residuals; part of the result", le=10**9
+    )
+    halo_depth: Annotated[Count, Field(le=64)] = parameter(
+        2, "points exchanged with neighbours: that many levels follow an exchange"
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Parameters":
+        if self.tolerance is not None and self.accuracy is not None:
+            raise rule_broken("accuracy", "give tolerance or accuracy, not both")
+        if self.relaxation is not None and self.method != "sor":
+            raise rule_broken("relaxation", "is for method: sor only")
+        floor = rounding_floor(self.shape)
+        for name in ("tolerance", "accuracy"):
+            value = getattr(self, name)
+            if value is not None and 0 < value < floor:
+                raise rule_broken(
+                    name,
+                    f"must be >= {floor:.2g}, which rounding allows on "
+                    f"{self.shape[0]} x {self.shape[1]} points (1e-16 N^2)",
+                )
+        return self
