@@ -114,8 +114,10 @@ def start(clock: Clock | None = None, environ: Mapping[str, str] | None = None) 
     try:
         import mpi4py
 
-        # one thread talks to MPI; others compute
-        mpi4py.rc.thread_level = "serialized"
+        # one thread talks to MPI, but only at this level does MPICH yield the core
+        # while it waits: an Allreduce of 16 ranks on 2 cores took 0.2 ms instead
+        # of 67 ms
+        mpi4py.rc.thread_level = "multiple"
         from hpcapp.mpi.comm import MPI, Comm
     except (ImportError, RuntimeError) as error:
         raise LaunchError(

@@ -110,11 +110,18 @@ class Laplace(Workload):
 
     def steps(self, ctx: Context) -> Iterator[Step]:
         """Sweep until the criterion holds, `check_every` sweeps a step."""
-        p, state = self.parameters, ctx.state
+        p = self.parameters
         omega = None
         if p.method == "sor":
             omega = p.relaxation or self.grid.optimal_omega()
         sweeper = Sweeper(ctx, self.grid, p.boundary, p.source, omega)
+        try:
+            yield from self._sweeps(ctx, sweeper)
+        finally:
+            sweeper.close()
+
+    def _sweeps(self, ctx: Context, sweeper: Sweeper) -> Iterator[Step]:
+        p, state = self.parameters, ctx.state
         iterations, residuals = self._history(state)
         if not iterations:
             first, largest = sweeper.residual()
@@ -137,7 +144,6 @@ class Laplace(Workload):
             residuals = [*residuals, residual / float(state["initial_residual"])]
             self._record(ctx, sweeper, iterations, residuals, largest)
             yield Step(self._fraction(state), f"residual {residuals[-1]:.2e}")
-        sweeper.close()
 
     def answer(self, state: State) -> Answer:
         """Return residual, error bound and sweeps."""
