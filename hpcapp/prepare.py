@@ -18,7 +18,7 @@ from hpcapp.problem import Problem, read_problem
 from hpcapp.run_directory import CONFIG, RESULT, RunDirectory, inspect, take
 from hpcapp.stops import Stops
 from hpcapp.store.checkpoints import find_checkpoints
-from hpcapp.store.reader import Saved, load_saved
+from hpcapp.store.reader import Saved, load_attributes, load_saved
 from hpcapp.yaml_source import parse_yaml
 
 if TYPE_CHECKING:
@@ -84,11 +84,12 @@ def prepare(comm: "Comm", request: Request, log: Log, stops: Stops) -> Session |
     held: list[RunDirectory] = []
 
     def on_root() -> tuple[Problem, Saved | None] | None:
-        problem, saved = _choose(request, machine, log)
+        problem, path = _choose(request, machine, log)
         directory = problem.config.output.directory
-        if saved is not None and _nothing_new(problem, saved):
+        if path is not None and refuse_changes(problem, path):
             log.info(f"{directory}: finished already, and nothing more is asked for")
             return None
+        saved = load_saved(path, problem.workload.fields()) if path else None
         held.append(_take(request, problem, saved, log))
         return problem, saved
 
@@ -113,7 +114,8 @@ def prepare(comm: "Comm", request: Request, log: Log, stops: Stops) -> Session |
 
 def _choose(
     request: Request, machine: Machine, log: Log
-) -> tuple[Problem, Saved | None]:
+) -> tuple[Problem, str | None]:
+    """Return the problem and the file to go on from."""
     problem = _read(request)
     directory = problem.config.output.directory
     if request.config:
@@ -123,11 +125,7 @@ def _choose(
     warning = check(problem, machine)
     if warning:
         log.warn(warning)
-    if path is None:
-        return problem, None
-    saved = load_saved(path, problem.workload.fields())
-    refuse_changes(problem, saved)
-    return problem, saved
+    return problem, path
 
 
 def _read(request: Request) -> Problem:
@@ -160,15 +158,20 @@ def _newest(directory: str) -> str:
     )
 
 
-def refuse_changes(problem: Problem, saved: Saved) -> None:
+def refuse_changes(problem: Problem, path: str) -> bool:
     """Refuse to go on with a configuration that changes the problem.
 
     Parameters
     ----------
     problem : Problem
         As configured now.
-    saved : Saved
-        With the configuration of then.
+    path : str
+        The checkpoint or result, which holds the configuration of then.
+
+    Returns
+    -------
+    bool
+        Whether the run is finished and nothing new is asked for.
 
     Raises
     ------
@@ -177,44 +180,38 @@ def refuse_changes(problem: Problem, saved: Saved) -> None:
     ResultError
         If the file says nothing of its configuration.
     """
-    before = _document(saved)
-    now = parse_yaml(problem.text(), "now").values
-    workload = problem.workload
-    finished = saved.attributes.get("hpcapp_state") == "finished"
-    allowed = workload.extendable | workload.tuning
-    refused = []
-    for key, old, new in _differences(before, now):
-        may = key[0] in ("output", "checkpoint", "version")
-        may = may or (key[0] == "run" and key[1:] != ("seed",))
-        may = may or (key[0] == "parameters" and key[1] in allowed)
-        if not may:
-            name = ".".join(key)
-            refused.append(
-                f"{problem.config.origin}: {name}: must not change when a run goes "
-                f"on, was {old}, got {new}"
-            )
+    attributes = load_attributes(path)
+    text = attributes.get("hpcapp_config")
+    if not isinstance(text, str):
+        raise ResultError(f"{path}: does not hold its configuration")
+    before, now = parse_yaml(text, path).values, parse_yaml(problem.text(), "now").values
+    changed = _differences(before, now)
+    workload, origin = problem.workload, problem.config.origin
+    refused = [
+        f"{origin}: {'.'.join(key)}: must not change when a run goes on, was {old}, "
+        f"got {new}"
+        for key, old, new in changed
+        if not _may_change(key, workload.extendable | workload.tuning)
+    ]
     if refused:
         raise ConfigError("\n".join(refused))
-    if finished and not workload.extendable and not _nothing_new(problem, saved):
+    finished = attributes.get("hpcapp_state") == "finished"
+    more = any(key[0] == "parameters" for key, _, _ in changed)
+    if finished and more and not workload.extendable:
         raise ConfigError(
-            f"{saved.path}: is finished, and {problem.config.workload} cannot be "
-            "extended; start another run"
+            f"{path}: is finished, and {problem.config.workload} cannot be extended; "
+            "start another run"
         )
+    return finished and not more
 
 
-def _nothing_new(problem: Problem, saved: Saved) -> bool:
-    if saved.attributes.get("hpcapp_state") != "finished":
-        return False
-    now = parse_yaml(problem.text(), "now").values
-    changed = _differences(_document(saved), now)
-    return not any(key[0] == "parameters" for key, _, _ in changed)
-
-
-def _document(saved: Saved) -> dict[str, Any]:
-    text = saved.attributes.get("hpcapp_config")
-    if not isinstance(text, str):
-        raise ResultError(f"{saved.path}: does not hold its configuration")
-    return parse_yaml(text, saved.path).values
+def _may_change(key: tuple[str, ...], allowed: frozenset[str]) -> bool:
+    section = key[0]
+    if section == "parameters":
+        return key[1] in allowed
+    if section == "run":
+        return key[1] != "seed"
+    return section in ("output", "checkpoint", "version")
 
 
 def _differences(

@@ -97,6 +97,9 @@ class SharedFile:
     def close(self) -> None:
         """Make the data durable and close; collective."""
         self._guard(self._file.Sync)
+        # a rank that is done polls inside Close and takes the core from those that
+        # still write: of 16 ranks on 2 cores, 0.6 s instead of 2.6 s with MPICH
+        self._comm.barrier()
         self._file.Close()
 
     def _guard(self, action: Callable[[], None]) -> None:

@@ -18,7 +18,13 @@ from hpcapp.store.layout import STATE_GROUP
 from hpcapp.store.writers import Target, runs
 from hpcapp.workload import Field
 
-__all__ = ["Saved", "load_saved", "open_file", "read_attributes"]
+__all__ = [
+    "Saved",
+    "load_attributes",
+    "load_saved",
+    "open_file",
+    "read_attributes",
+]
 
 # bytes read before they are copied to where they belong
 STAGE = 1 << 23
@@ -128,6 +134,28 @@ def read_attributes(file: Any) -> dict[str, Any]:
             plain = plain[0]
         found[name] = plain.decode() if isinstance(plain, bytes) else plain
     return found
+
+
+def load_attributes(path: str) -> dict[str, Any]:
+    """Return the global attributes of a file.
+
+    Parameters
+    ----------
+    path : str
+        A result or checkpoint.
+
+    Returns
+    -------
+    dict
+        Plain values by name.
+
+    Raises
+    ------
+    ResultError
+        If it is missing or no such file.
+    """
+    with open_file(path) as file:
+        return read_attributes(file)
 
 
 def load_saved(path: str, fields: Sequence[Field]) -> Saved:

@@ -73,8 +73,13 @@ class Sweeper:
             ctx.comm.halo(array, ctx.layout, margin, margin) if not block.empty else None
             for array in self._arrays
         ]
+        # a level that grows into the margin also reads the domain's boundary there,
+        # in either array
+        for halo in self._halos:
+            if halo is not None:
+                halo.exchange()
         self._level = 0
-        self._fresh = False
+        self._fresh = True
 
     @property
     def values(self) -> np.ndarray:

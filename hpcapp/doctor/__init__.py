@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""Whether a machine's launcher, MPI, cores and file system work together."""

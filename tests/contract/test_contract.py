@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: MIT
+"""The laws that every workload keeps, on every configuration that is small.
+
+They run on up to 16 ranks; one start covers the smaller counts by splitting.
+"""
+
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+from harness import CONFIGS, load, run, split_sizes
+from mpi4py import MPI
+
+from hpcapp.errors import Exit
+from hpcapp.mpi.comm import Comm
+from hpcapp.problem import read_problem
+from hpcapp.workload import workload_names
+
+pytestmark = pytest.mark.mpi
+
+EACH = pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
+
+
+@pytest.fixture(scope="module")
+def world():
+    """Return all ranks of this test run."""
+    return Comm(MPI.COMM_WORLD)
+
+
+@pytest.fixture(scope="module")
+def folder(world):
+    """Return an empty folder that all ranks share."""
+    path = world.broadcast(tempfile.mkdtemp(prefix="hpcapp-contract-"))
+    yield Path(path)
+    world.barrier()
+    if world.root:
+        shutil.rmtree(path)
+
+
+@pytest.fixture(scope="module")
+def straight(world, folder):
+    """Return the data of an undisturbed run on one rank, and its number of yields."""
+    known = {}
+
+    def get(config):
+        if config not in known:
+            alone = world.split(0 if world.root else None)
+            outcome = None
+            if alone:
+                outcome = run(alone, config, folder / f"{config.stem}-straight")[1]
+            known[config] = world.broadcast(outcome)
+            world.barrier()
+        return folder / f"{config.stem}-straight", known[config]
+
+    return get
+
+
+def check_equal(a, b):
+    """Compare two results bit by bit, naming the variables that differ."""
+    first, second = load(a), load(b)
+    assert first.keys() == second.keys()
+    assert [name for name in first if first[name] != second[name]] == []
+
+
+def test_every_workload_has_a_small_configuration():
+    covered = {read_problem(str(path)).config.workload for path in CONFIGS}
+    assert set(workload_names()) <= covered
+
+
+@EACH
+@pytest.mark.parametrize("size", [2, 3, 4, 7, 16])
+def test_same_bits_on_any_number_of_ranks(world, folder, straight, config, size):
+    if size > world.size:
+        pytest.skip(f"needs {size} ranks, there are {world.size}")
+    reference, _ = straight(config)
+    comm = world.split(0 if world.rank < size else None)
+    if comm:
+        target = folder / f"{config.stem}-{size}"
+        outcome, _ = run(comm, config, target)
+        assert outcome.code == Exit.DONE
+        if comm.root:
+            check_equal(target, reference)
+    world.barrier()
+
+
+@EACH
+@pytest.mark.parametrize("writer", ["direct", "gather"])
+def test_same_bits_from_every_writer(world, folder, straight, config, writer):
+    reference, _ = straight(config)
+    target = folder / f"{config.stem}-{writer}"
+    run(world, config, target, [f"output.writer={writer}"])
+    if world.root:
+        check_equal(target, reference)
+    world.barrier()
+
+
+@EACH
+def test_same_bits_on_two_threads(world, folder, straight, config):
+    reference, _ = straight(config)
+    comm, _ = split_sizes(world, [min(2, world.size)])
+    if comm:
+        target = folder / f"{config.stem}-threads"
+        outcome, _ = run(comm, config, target, ["run.threads=2"])
+        assert outcome.threads == 2
+        if comm.root:
+            check_equal(target, reference)
+    world.barrier()
+
+
+@EACH
+def test_stopped_at_every_yield_and_resumed_elsewhere_gives_the_same_bits(
+    world, folder, straight, config
+):
+    reference, yields = straight(config)
+    assert yields >= 3, "too few steps to test anything"
+    # groups work side by side, each on stops of its own, then on another count
+    groups = max(1, world.size // 4)
+    group, mine = split_sizes(world, [min(4, world.size)] * groups)
+    if group:
+        for number in range(mine, yields - 1, groups):
+            sizes = [(4, 3), (3, 4), (1, 2), (2, 1)][number % 4]
+            before, after = (min(size, group.size) for size in sizes)
+            target = folder / f"{config.stem}-stop-{number}"
+            leg = group.split(0 if group.rank < before else None)
+            if leg:
+                outcome, _ = run(leg, config, target, stop_at=number)
+                assert outcome.code == Exit.STOPPED
+                assert not (target / "result.nc").exists()
+            group.barrier()
+            leg = group.split(0 if group.rank < after else None)
+            if leg:
+                outcome, _ = run(leg, config, target, resume=True)
+                assert outcome.code == Exit.DONE
+                if leg.root:
+                    check_equal(target, reference)
+                    assert not (target / "checkpoints").exists()
+            group.barrier()
+    world.barrier()
+
+
+@EACH
+def test_stopped_at_all_yields_in_turn_gives_the_same_bits(
+    world, folder, straight, config
+):
+    reference, yields = straight(config)
+    target = folder / f"{config.stem}-chain"
+    sizes = [size for size in (2, 1, 3, 7, 4, 16) if size <= world.size]
+    resume, code, legs = False, Exit.STOPPED, 0
+    while code == Exit.STOPPED:
+        comm = world.split(0 if world.rank < sizes[legs % len(sizes)] else None)
+        if comm:
+            outcome, _ = run(comm, config, target, stop_at=0, resume=resume)
+            code = outcome.code
+        code = Exit(world.broadcast(int(code)))
+        resume, legs = True, legs + 1
+        assert legs <= yields + 1
+    assert legs > 1
+    if world.root:
+        check_equal(target, reference)
+    world.barrier()
+
+
+@EACH
+def test_a_finished_run_is_left_alone(world, folder, straight, config):
+    reference, _ = straight(config)
+    before = (reference / "result.nc").stat().st_mtime_ns
+    outcome, _ = run(world, config, reference, resume=True)
+    assert outcome is None
+    assert (reference / "result.nc").stat().st_mtime_ns == before
+    world.barrier()

@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: MIT
+"""Writers: blocks of any shape on any rank arrive where they belong."""
+
+import shutil
+import tempfile
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from mpi4py import MPI
+
+from hpcapp.checksum import checksum_array
+from hpcapp.decomposition import Block, Domain, Layout
+from hpcapp.mpi.comm import Comm
+from hpcapp.mpi.files import probe
+from hpcapp.store.reader import load_saved
+from hpcapp.store.save import Job, save
+from hpcapp.store.writers import WRITERS, choose_writer
+from hpcapp.workload import Field, Part, State
+
+pytestmark = pytest.mark.mpi
+
+
+@pytest.fixture
+def comm():
+    """Return all ranks of this test run."""
+    return Comm(MPI.COMM_WORLD)
+
+
+@pytest.fixture
+def folder(comm):
+    """Return an empty folder that all ranks share."""
+    path = comm.broadcast(tempfile.mkdtemp(prefix="hpcapp-files-"))
+    yield Path(path)
+    comm.barrier()
+    if comm.root:
+        shutil.rmtree(path)
+
+
+def whole(shape, dtype):
+    """Return an array with a different value at each point."""
+    return (np.arange(np.prod(shape)) * 7 % 251).reshape(shape).astype(dtype)
+
+
+def cut(array, block):
+    """Return a block as a view into a larger array, as a halo leaves it."""
+    inner = array[tuple(slice(a, b) for a, b in zip(block.start, block.stop, strict=True))]
+    padded = np.zeros([n + 2 for n in inner.shape], array.dtype)
+    view = padded[(slice(1, -1),) * inner.ndim]
+    view[...] = inner
+    return Part(block, view)
+
+
+def blocks_of(kind, comm, shape):
+    """Return this rank's blocks: one, bands of rows, or scattered tiles."""
+    if kind == "block":
+        layout = Layout.choose(Domain(("a", "b", "c")[: len(shape)], shape), comm.size)
+        return [layout.block(comm.rank)]
+    step = (3,) if kind == "bands" else (3, 4)
+    step = (*step, *shape[len(step) :])
+    tiles = [
+        Block(
+            tuple(i * s for i, s in zip(index, step, strict=True)),
+            tuple(min((i + 1) * s, n) for i, s, n in zip(index, step, shape, strict=True)),
+        )
+        for index in np.ndindex(*(-(-n // s) for n, s in zip(shape, step, strict=True)))
+    ]
+    # the last rank gets nothing when there are several: a writer must bear that
+    owners = max(1, comm.size - 1)
+    return [t for i, t in enumerate(tiles) if i % owners == comm.rank]
+
+
+@pytest.mark.parametrize("writer", sorted(WRITERS))
+@pytest.mark.parametrize("kind", ["block", "bands", "tiles"])
+@pytest.mark.parametrize("dtype", ["float64", "int32"])
+def test_every_part_arrives(comm, folder, writer, kind, dtype):
+    shape = (29, 31)
+    data, small = whole(shape, dtype), whole((5, 7, 6), "int8")
+    fields = [
+        Field("u", ("y", "x"), "m", "values", dtype, distributed=True, kind="both"),
+        Field("v", ("k", "j", "i"), "1", "bytes", "int8", distributed=True),
+        Field("w", ("y", "x"), "1", "saved only", distributed=True, kind="state"),
+        Field("name", ("k",), "", "text", "str"),
+        Field("s", (), "K", "scalar", kind="both"),
+        Field("nothing", ("zero",), "1", "of no length"),
+    ]
+    state = State(
+        {
+            "u": [cut(data, block) for block in blocks_of(kind, comm, shape)],
+            "v": [cut(small, b) for b in blocks_of("block", comm, small.shape)],
+            "w": [cut(data.astype(float), b) for b in blocks_of("block", comm, shape)],
+            "name": np.array(["ä", "b", "", "d", "e"], object),
+            "s": np.float64(2.5),
+            "nothing": np.empty(0),
+        }
+    )
+    path = str(folder / "file.nc")
+    job = Job(path, fields, Domain(("y", "x"), shape), writer, lambda clocks: {"n": len(clocks)})
+    save(comm, job, state)
+    with h5py.File(path) as file:
+        assert np.array_equal(file["u"][()], data)
+        assert file["u"].dtype == np.dtype(dtype)
+        assert np.array_equal(file["v"][()], small)
+        assert np.array_equal(file["state/w"][()], data)
+        assert file["name"][0].decode() == "ä"
+        assert file["nothing"].shape == (0,)
+        assert file.attrs["n"] == comm.size
+        assert file["u"].attrs["hpcapp_checksum"].decode() == f"{checksum_array(data):016x}"
+    assert not list(folder.glob(".*"))
+    saved = load_saved(path, fields)
+    block = Block((3, 2), (17, 29))
+    out = np.empty((20, 40), dtype)[3:17, 5:32]
+    saved.read("u", block, out)
+    assert np.array_equal(out, data[3:17, 2:29])
+    assert saved.values["s"] == 2.5
+    comm.barrier()
+
+
+def test_writers_agree_on_the_checksum_of_everything(comm, folder):
+    shape = (17, 19)
+    data = whole(shape, "float64")
+    fields = [Field("u", ("y", "x"), "1", "values", distributed=True)]
+    sums = set()
+    for writer in WRITERS:
+        for kind in ("block", "bands"):
+            parts = [cut(data, block) for block in blocks_of(kind, comm, shape)]
+            job = Job(
+                str(folder / f"{writer}-{kind}.nc"),
+                fields,
+                Domain(("y", "x"), shape),
+                writer,
+                lambda clocks: {},
+            )
+            sums.add(save(comm, job, State({"u": parts})))
+    assert len(sums) == 1
+
+
+def test_large_parts_go_in_pieces(comm, folder, monkeypatch):
+    monkeypatch.setattr("hpcapp.mpi.files.STAGE", 1000)
+    monkeypatch.setattr("hpcapp.store.writers.PIECE", 1000)
+    shape = (40, 300)
+    data = whole(shape, "float64")
+    for writer in WRITERS:
+        parts = [cut(data, block) for block in blocks_of("block", comm, shape)]
+        path = str(folder / f"{writer}.nc")
+        fields = [Field("u", ("y", "x"), "1", "values", distributed=True)]
+        job = Job(path, fields, Domain(("y", "x"), shape), writer, lambda clocks: {})
+        save(comm, job, State({"u": parts}))
+        with h5py.File(path) as file:
+            assert np.array_equal(file["u"][()], data)
+        comm.barrier()
+
+
+def test_probe_accepts_a_good_folder_and_names_a_missing_one(comm, folder):
+    assert probe(comm, str(folder)) == ""
+    assert "No such file" in probe(comm, str(folder / "missing"))
+    assert not list(folder.glob(".*"))
+
+
+def test_auto_chooses_direct_where_it_works_and_gather_where_not(comm, folder):
+    writer, reason = choose_writer(comm, "auto", str(folder))
+    assert writer == ("direct" if comm.size > 1 else "gather")
+    assert reason
+    if comm.size > 1:
+        writer, reason = choose_writer(comm, "auto", str(folder / "missing"))
+        assert writer == "gather"
+        assert "MPI-IO does not work there" in reason
