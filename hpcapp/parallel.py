@@ -14,7 +14,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from hpcapp.clock import PHASES, Clock
 from hpcapp.device import prepare_cache
@@ -70,7 +70,6 @@ def run_parallel(options: Any, arguments: Sequence[str]) -> int:
         return _end_with(comm, apart, error)
     except BaseException:
         _crash(comm)
-        raise
 
 
 def _run(comm: "Comm", options: Any, arguments: Sequence[str], stops: Stops) -> int:
@@ -176,7 +175,7 @@ def _end_with(comm: "Comm", apart: "Comm", error: HpcappError) -> int:
     return error.code
 
 
-def _crash(comm: "Comm") -> None:
+def _crash(comm: "Comm") -> NoReturn:
     """Show the traceback, of one rank if several fail together, and end the job."""
     if _first_to_crash():
         print(

