@@ -16,7 +16,12 @@ __all__ = ["build_parser", "run_command_line"]
 
 def launcher_rank() -> int:
     """Return this process's rank as its launcher says, without starting MPI."""
-    for name in ("OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK", "PMI_RANK", "SLURM_PROCID"):
+    for name in (
+        "OMPI_COMM_WORLD_RANK",
+        "MV2_COMM_WORLD_RANK",
+        "PMI_RANK",
+        "SLURM_PROCID",
+    ):
         if os.environ.get(name, "").isdecimal():
             return int(os.environ[name])
     return 0
@@ -55,7 +60,10 @@ def _add_parallel(verbs: Any) -> None:
     run.add_argument("config", metavar="CONFIG", help="YAML file")
     run.add_argument("-o", "--output", metavar="DIR", help="run directory")
     run.add_argument(
-        "-f", "--force", action="store_true", help="replace an older run in the directory"
+        "-f",
+        "--force",
+        action="store_true",
+        help="replace an older run in the directory",
     )
     run.add_argument(
         "--resume", action="store_true", help="go on from a checkpoint if there is one"
@@ -72,7 +80,9 @@ def _add_parallel(verbs: Any) -> None:
     doctor = verbs.add_parser(
         "doctor", help="check MPI, launcher, cores and writers, under the real launcher"
     )
-    doctor.add_argument("directory", nargs="?", default=".", help="where to try writers")
+    doctor.add_argument(
+        "directory", nargs="?", default=".", help="where to try writers"
+    )
     doctor.add_argument("--json", action="store_true", help="one object on stdout")
 
 
@@ -92,7 +102,9 @@ def _add_serial(verbs: Any) -> None:
     compare.add_argument("a", metavar="A", help="result file or run directory")
     compare.add_argument("b", metavar="B", help="result file or run directory")
     compare.add_argument(
-        "--tolerance", type=float, help="largest relative difference; default: same bits"
+        "--tolerance",
+        type=float,
+        help="largest relative difference; default: same bits",
     )
     plot = verbs.add_parser("plot", help="a picture of a result")
     plot.add_argument("result", metavar="RESULT", help="result file or run directory")

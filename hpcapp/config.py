@@ -27,7 +27,7 @@ from pydantic_core import PydanticCustomError
 
 from hpcapp.errors import ConfigError
 from hpcapp.messages import explain
-from hpcapp.yaml_source import Source, Where, parse_override
+from hpcapp.yaml_source import Source, parse_override
 
 __all__ = [
     "FORMAT_VERSION",
@@ -289,11 +289,11 @@ def apply_settings(
             prefix = f"HPCAPP_{section.upper()}_"
             if name.startswith(prefix):
                 key = f"{section}.{name.removeprefix(prefix).lower()}"
-                path, value, _ = parse_override(f"{key}={text}", name)
-                source.override(path, value, Where(name, text))
+                path, value, places = parse_override(f"{key}={text}", name)
+                source.override(path, value, places)
     for setting in settings:
-        path, value, where = parse_override(setting, "--set")
-        source.override(path, value, where)
+        path, value, places = parse_override(setting, "--set")
+        source.override(path, value, places)
 
 
 def build_config(

@@ -4,6 +4,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from math import prod
 
 __all__ = ["Block", "Domain", "Layout", "choose_grid", "split"]
@@ -81,7 +82,7 @@ def split(length: int, parts: int) -> tuple[tuple[int, int], ...]:
     """
     base, longer = divmod(length, parts)
     bounds = [part * base + min(part, longer) for part in range(parts + 1)]
-    return tuple(zip(bounds[:-1], bounds[1:], strict=True))
+    return tuple(pairwise(bounds))
 
 
 def choose_grid(shape: Shape, ranks: int) -> Shape:

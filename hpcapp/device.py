@@ -32,7 +32,9 @@ class Device:
         self.note = note
         self._pool = ThreadPoolExecutor(threads - 1) if threads > 1 else None
 
-    def launch(self, kernel: Callable[..., Any], calls: Sequence[tuple[Any, ...]]) -> list[Any]:
+    def launch(
+        self, kernel: Callable[..., Any], calls: Sequence[tuple[Any, ...]]
+    ) -> list[Any]:
         """Call a kernel once for each set of arguments, in parallel.
 
         Parameters
@@ -97,7 +99,9 @@ def cores() -> tuple[int, ...]:
     return tuple(range(os.cpu_count() or 1))
 
 
-def share_threads(wanted: int | str, masks: Sequence[tuple[str, tuple[int, ...]]], rank: int) -> int:
+def share_threads(
+    wanted: int | str, masks: Sequence[tuple[str, tuple[int, ...]]], rank: int
+) -> int:
     """Return the threads of a rank.
 
     Parameters

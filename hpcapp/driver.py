@@ -6,7 +6,7 @@ Raises; never aborts or exits, so that a notebook engine survives it.
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ import numpy as np
 
 from hpcapp.clock import PHASES
 from hpcapp.decomposition import Layout
-from hpcapp.device import Device, cores, open_device, share_threads
+from hpcapp.device import cores, open_device, share_threads
 from hpcapp.errors import Exit
 from hpcapp.log import Log, Progress
 from hpcapp.planning import check_memory, make_plan, memory_limit
@@ -27,7 +27,7 @@ from hpcapp.store.provenance import Origin, describe
 from hpcapp.store.reader import Saved
 from hpcapp.store.save import Job, save, warm_up
 from hpcapp.store.writers import choose_writer
-from hpcapp.workload import Answer, Context, State, Workload
+from hpcapp.workload import Answer, Context, State, Step, Workload
 
 if TYPE_CHECKING:
     from hpcapp.mpi.comm import Comm
@@ -326,7 +326,7 @@ class _Run:
                 if stop or due:
                     path = self._checkpoint(context.state)
                     if stop:
-                        steps.close()
+                        _end(steps)
                         self.log.info(f"checkpoint {path}")
                         return self._why()
             pending = self.comm.agree(np.array(self._wishes(), np.int64))
@@ -339,14 +339,18 @@ class _Run:
         return self.session.stops.wanted(margin), due and self.comm.root
 
     def _why(self) -> str:
-        reasons = [reason for reason in self.comm.all(self.session.stops.reason) if reason]
+        reasons = [
+            reason for reason in self.comm.all(self.session.stops.reason) if reason
+        ]
         return reasons[0] if reasons else "request"
 
     def _report(self, fraction: float, note: str) -> None:
         if self.status is not None:
             self.progress.update(fraction, note)
             left = self.progress.eta(fraction, time.monotonic())
-            self.status.update("running", fraction=fraction, note=note, eta_seconds=left)
+            self.status.update(
+                "running", fraction=fraction, note=note, eta_seconds=left
+            )
 
     # --- files
 
@@ -376,7 +380,9 @@ class _Run:
             fields=fields,
             domain=self.layout.domain,
             writer=self.writer,
-            attributes=lambda clocks: describe(self._origin(), tabulate(clocks), outcome),
+            attributes=lambda clocks: describe(
+                self._origin(), tabulate(clocks), outcome
+            ),
         )
         return save(self.comm, job, state)
 
@@ -405,7 +411,9 @@ class _Run:
 
     def _stopped(self, reason: str) -> Outcome:
         phases = tabulate(self.comm.all(self.clock.read()))
-        newest = self.comm.on_root(lambda: find_checkpoints(self.session.directory)[0][1])
+        newest = self.comm.on_root(
+            lambda: find_checkpoints(self.session.directory)[0][1]
+        )
         if self.status is not None:
             self.status.update("stopped", force=True, reason=reason, checkpoint=newest)
         return Outcome(Exit.STOPPED, None, phases, newest, self.threads, reason)
@@ -413,7 +421,10 @@ class _Run:
     def _finish(self, state: State) -> Outcome:
         answer = self.workload.answer(state)
         path = os.path.join(self.session.directory, "result.nc")
-        outcome = {"hpcapp_state": "finished", "hpcapp_answer": answer.text}
+        outcome: dict[str, Any] = {
+            "hpcapp_state": "finished",
+            "hpcapp_answer": answer.text,
+        }
         if answer.converged is not None:
             outcome["converged"] = np.int32(answer.converged)
         fields = [
@@ -428,6 +439,10 @@ class _Run:
             )
         if answer.warning:
             self.log.warn(answer.warning)
-        return Outcome(
-            Exit.DONE, answer, phases, path, self.threads, checksum=checksum
-        )
+        return Outcome(Exit.DONE, answer, phases, path, self.threads, checksum=checksum)
+
+
+def _end(steps: Iterator[Step]) -> None:
+    # lets a generator free what it holds, such as requests of the halo exchange
+    if isinstance(steps, Generator):
+        steps.close()

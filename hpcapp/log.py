@@ -40,7 +40,7 @@ class Log:
         if self.speaks:
             self._file = open(path, "a" if keep else "w", encoding="utf-8")
             for line in self._kept:
-                self._record(line)
+                print(line, file=self._file, flush=True)
             self._kept.clear()
 
     def close(self) -> None:
@@ -74,9 +74,7 @@ class Log:
         self._record(text)
 
     def _record(self, text: str) -> None:
-        stamped = text
-        if not text[:4].isdecimal():
-            stamped = f"{datetime.now().isoformat(' ', 'seconds')} {text}"
+        stamped = f"{datetime.now().isoformat(' ', 'seconds')} {text}"
         if self._file is None:
             self._kept.append(stamped)
         else:
@@ -107,18 +105,20 @@ class Progress:
         self._log = log
         self._mode = mode
         self._bar: Any = None
-        self._begun = self._said_at = time.monotonic()
+        self._begun = self._said_at = self._first_at = time.monotonic()
         self._first = self._said = -1.0
 
     def update(self, fraction: float, note: str) -> None:
         """Tell what share is done, 0 to 1, and a few words about it."""
         if self._first < 0:
             self._first = self._said = fraction
+            self._first_at = time.monotonic()
         if self._mode == "bar":
             self._draw(fraction, note)
         elif self._mode == "lines":
             now = time.monotonic()
-            due = fraction - self._said >= self.LINE_SHARE
+            # 0.3 - 0.2 is a little less than 0.1
+            due = fraction - self._said >= self.LINE_SHARE - 1e-9
             if due or now - self._said_at >= self.LINE_SECONDS:
                 self._said, self._said_at = fraction, now
                 self._log.info(f"{self._line(fraction, now)} {note}".rstrip())
@@ -134,7 +134,7 @@ class Progress:
         done = fraction - self._first
         if done <= 0:
             return None
-        return (now - self._begun) * (1 - fraction) / done
+        return (now - self._first_at) * (1 - fraction) / done
 
     def _line(self, fraction: float, now: float) -> str:
         left = self.eta(fraction, now)

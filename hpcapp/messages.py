@@ -9,7 +9,10 @@ from pydantic import BaseModel, ValidationError
 
 from hpcapp.yaml_source import Source
 
-__all__ = ["explain", "nearest"]
+__all__ = ["explain", "nearest", "shown"]
+
+# more lines than this help nobody
+LIMIT = 50
 
 # pydantic's error types -> this program's words; {x} are pydantic's own facts
 RULES = {
@@ -51,9 +54,10 @@ def explain(error: ValidationError, model: type[BaseModel], source: Source) -> s
     str
         Lines ``file:line: key: rule, got value``.
     """
-    lines: dict[str, None] = {}
-    for fault in error.errors(include_url=False):
-        lines[_line(fault, model, source)] = None
+    faults = error.errors(include_url=False)
+    lines = {_line(fault, model, source): None for fault in faults[:LIMIT]}
+    if len(faults) > LIMIT:
+        lines[f"{source.name}: {len(faults) - LIMIT} more faults"] = None
     return "\n".join(lines)
 
 
@@ -66,19 +70,32 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f"; known: {', '.join(names)}" if names else ""
 
 
+def shown(value: object) -> str:
+    """Return a value as the user wrote it, on one line and not too long."""
+    text = "null" if value is None else str(value)
+    if isinstance(value, bool):
+        text = text.lower()
+    parts = (char if char.isprintable() else repr(char)[1:-1] for char in text[:61])
+    text = "".join(parts)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
 def _line(fault: Any, model: type[BaseModel], source: Source) -> str:
     facts = fault.get("ctx", {})
     key = _path(fault["loc"], source)
     if "key" in facts:
         key = (*key, *str(facts["key"]).split("."))
-    name = ".".join(key)
+    name = shown(".".join(key))
     place = source.where(key)
     prefix = f"{place.origin}: {name}: " if name else f"{place.origin}: "
     if fault["type"] == "extra_forbidden":
         return prefix + "unknown key" + nearest(key[-1], _keys(model, key[:-1]))
+    if fault["type"] == "missing" and isinstance(fault["loc"][-1], int):
+        prefix = f"{place.origin}: {shown('.'.join(key[:-1]))}: "
+        return f"{prefix}item {key[-1]} of the list is missing (they count from 0)"
     if fault["type"] == "missing":
         return prefix + "is required"
-    got = place.text or _shown(fault["input"])
+    got = shown(place.text or fault["input"])
     if "key" in facts and not place.text:
         got = ""
     rule = _rule(fault, facts)
@@ -110,13 +127,6 @@ def _rule(fault: Any, facts: dict[str, Any]) -> str:
         return f"must have {bound} items" if bound != 1 else "must have an item"
     message = str(fault["msg"])
     return message[:1].lower() + message[1:]
-
-
-def _shown(value: object) -> str:
-    text = "null" if value is None else str(value)
-    if isinstance(value, bool):
-        text = text.lower()
-    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def _keys(model: type[BaseModel], section: tuple[str, ...]) -> list[str]:

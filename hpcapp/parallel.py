@@ -64,7 +64,7 @@ def run_parallel(options: Any, arguments: Sequence[str]) -> int:
         if options.verb == "doctor":
             from hpcapp.doctor.checks import run_doctor
 
-            return run_doctor(comm, options.directory, options.json)
+            return int(run_doctor(comm, options.directory, options.json))
         return _run(comm, options, arguments, stops)
     except HpcappError as error:
         return _end_with(comm, apart, error)

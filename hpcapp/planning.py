@@ -4,6 +4,7 @@
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -156,8 +157,8 @@ def make_plan(problem: Problem, ranks: int) -> Plan:
         dims=domain.dims,
         shape=domain.shape,
         grid=layout.grid,
-        smallest=min(shapes, key=np.prod),
-        largest=max(shapes, key=np.prod),
+        smallest=min(shapes, key=prod),
+        largest=max(shapes, key=prod),
         halo_depth=layout.halo if layout.used > 1 else 0,
         halo_messages=max(count for count, _ in sent),
         halo_bytes=max(size for _, size in sent),
@@ -178,7 +179,7 @@ def _halo_sent(layout: Layout, rank: int) -> tuple[int, int]:
         sides = sum(other is not None for other in pair)
         across = [n for other, n in enumerate(extended) if other != axis]
         messages += sides if depth else 0
-        points += sides * depth * int(np.prod(across, dtype=np.int64))
+        points += sides * depth * prod(across)
         # corners travel with the later axes, except at depth 1, which needs none
         extended[axis] += sides * depth if depth > 1 else 0
     return messages, 8 * points
@@ -191,7 +192,7 @@ def _output_bytes(problem: Problem) -> int:
     for field in problem.workload.fields():
         if field.published and field.dtype != "str":
             extents = [lengths.get(dim, 1) for dim in field.dims]
-            total += np.dtype(field.dtype).itemsize * int(np.prod(extents))
+            total += np.dtype(field.dtype).itemsize * prod(extents)
     return total
 
 
@@ -265,29 +266,38 @@ def memory_limit(
     for line in _read(root, "proc/self/cgroup").splitlines():
         _, controllers, group = line.split(":", 2)
         if controllers == "":
-            found += _group_limits(root, f"sys/fs/cgroup{group}", "memory.max", "memory.current")
+            found += _group_limits(root, f"sys/fs/cgroup{group}", CGROUP_2)
         elif "memory" in controllers.split(","):
-            found += _group_limits(
-                root,
-                f"sys/fs/cgroup/memory{group}",
-                "memory.limit_in_bytes",
-                "memory.usage_in_bytes",
-            )
-    if environ.get("SLURM_MEM_PER_NODE", "").isdecimal():
-        found.append(int(environ["SLURM_MEM_PER_NODE"]) << 20)
+            found += _group_limits(root, f"sys/fs/cgroup/memory{group}", CGROUP_1)
+    allotted = environ.get("SLURM_MEM_PER_NODE", "")
+    if allotted.isdecimal() and int(allotted) > 0:
+        found.append(int(allotted) << 20)
     return min(found)
 
 
-def _group_limits(root: str, folder: str, limit: str, usage: str) -> list[int]:
+# limit, usage and the prefix of what memory.stat says of the whole group below
+CGROUP_1 = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_")
+CGROUP_2 = ("memory.max", "memory.current", "")
+
+
+def _group_limits(root: str, folder: str, names: tuple[str, str, str]) -> list[int]:
     # any group above may hold the limit that counts
     found = []
     base = "sys/fs/cgroup"
     while folder.startswith(base):
-        most, used = _read(root, f"{folder}/{limit}"), _read(root, f"{folder}/{usage}")
-        if most.strip().isdecimal() and used.strip().isdecimal():
-            found.append(max(0, int(most) - int(used)))
+        most, used = (_read(root, f"{folder}/{name}").strip() for name in names[:2])
+        if most.isdecimal() and used.isdecimal():
+            cached = _cached_files(_read(root, f"{folder}/memory.stat"), names[2])
+            found.append(max(0, int(most) - max(0, int(used) - cached)))
         folder = os.path.dirname(folder.rstrip("/"))
     return found
+
+
+def _cached_files(stat: str, prefix: str) -> int:
+    # the usage counts cached files too, which the kernel drops when memory is short
+    wanted = (f"{prefix}active_file", f"{prefix}inactive_file")
+    pairs = [line.split() for line in stat.splitlines()]
+    return sum(int(pair[1]) for pair in pairs if pair[0] in wanted)
 
 
 def _read(root: str, name: str) -> str:

@@ -112,9 +112,7 @@ def prepare(comm: "Comm", request: Request, log: Log, stops: Stops) -> Session |
     )
 
 
-def _choose(
-    request: Request, machine: Machine, log: Log
-) -> tuple[Problem, str | None]:
+def _choose(request: Request, machine: Machine, log: Log) -> tuple[Problem, str | None]:
     """Return the problem and the file to go on from."""
     problem = _read(request)
     directory = problem.config.output.directory
@@ -184,7 +182,10 @@ def refuse_changes(problem: Problem, path: str) -> bool:
     text = attributes.get("hpcapp_config")
     if not isinstance(text, str):
         raise ResultError(f"{path}: does not hold its configuration")
-    before, now = parse_yaml(text, path).values, parse_yaml(problem.text(), "now").values
+    before, now = (
+        parse_yaml(text, path).values,
+        parse_yaml(problem.text(), "now").values,
+    )
     changed = _differences(before, now)
     workload, origin = problem.workload, problem.config.origin
     refused = [

@@ -3,6 +3,7 @@
 
 import json
 import os
+import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -34,6 +35,11 @@ class Problem:
     """
 
     config: Config
+
+    def __reduce__(self) -> Any:
+        # on another rank the classes inside exist once the workload is found
+        config = self.config
+        return _arrive, (config.workload, config.origin, pickle.dumps(config))
 
     @cached_property
     def workload(self) -> Workload:
@@ -108,6 +114,11 @@ def parse_problem(
 ) -> Problem:
     """Validate the text of a configuration; like `read_problem`."""
     return _problem(parse_yaml(text, name), settings, environ)
+
+
+def _arrive(workload: str, origin: str, data: bytes) -> Problem:
+    find_workload(workload, origin)
+    return Problem(pickle.loads(data))
 
 
 def dump_yaml(document: dict[str, Any]) -> str:

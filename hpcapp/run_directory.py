@@ -140,6 +140,12 @@ def take(path: str, force: bool, keep: bool) -> RunDirectory:
             moved = _move(path)
         else:
             _remove(path)
+    except OSError as error:
+        lock.release()
+        raise ConfigError(
+            f"output.directory: the older run there cannot be cleared away: {path}: "
+            f"{error.strerror}"
+        ) from None
     except BaseException:
         lock.release()
         raise
@@ -149,6 +155,7 @@ def take(path: str, force: bool, keep: bool) -> RunDirectory:
 def _own(path: str) -> list[str]:
     crashes = [p.name for p in Path(path).glob("crash-*.json")]
     leftovers = [p.name for p in Path(path).glob(".*.part")]
+    leftovers += [f"{name}.part" for name in (CONFIG, STATUS)]
     return [*OWN_FILES, *crashes, *leftovers]
 
 
@@ -160,9 +167,12 @@ def _remove(path: str) -> None:
 
 
 def _move(path: str) -> str:
+    base = os.path.normpath(path)
+    if os.path.basename(base) in ("", ".", ".."):
+        base = os.path.abspath(path)
     number = 1
     while True:
-        target = f"{path.rstrip('/')}.{number}"
+        target = f"{base}.{number}"
         try:
             os.mkdir(target)
             break

@@ -63,17 +63,17 @@ class Lock:
     def _take(self) -> int:
         while True:
             descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
+            owner = _owner(descriptor)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                busy = _lives_elsewhere(descriptor, owner)
             except BlockingIOError:
-                owner = _owner(descriptor)
-                os.close(descriptor)
-                raise self._busy(owner) from None
+                busy = True
             except OSError:
-                # no locks on this file system: the owner's age must do
-                pass
-            owner = _owner(descriptor)
-            if owner and self._lives_elsewhere(descriptor, owner):
+                # no locks on this file system: process and age must do
+                busy = _lives_here(owner) or _lives_elsewhere(descriptor, owner)
+            if busy:
+                owner = _owner(descriptor)
                 os.close(descriptor)
                 raise self._busy(owner)
             if _same_file(descriptor, self.path):
@@ -87,11 +87,6 @@ class Lock:
             f"{folder}: in use by another run ({who}); wait for it, choose another "
             f"directory with --output, or, if it is dead for certain, remove {self.path}"
         )
-
-    def _lives_elsewhere(self, descriptor: int, owner: dict[str, Any]) -> bool:
-        if owner.get("host") == socket.gethostname():
-            return False
-        return time.time() - os.fstat(descriptor).st_mtime < SILENCE
 
 
 class Status:
@@ -143,6 +138,25 @@ def _owner(descriptor: int) -> dict[str, Any]:
     except ValueError:
         return {}
     return owner if isinstance(owner, dict) else {}
+
+
+def _lives_here(owner: dict[str, Any]) -> bool:
+    pid = owner.get("pid")
+    if owner.get("host") != socket.gethostname() or not isinstance(pid, int):
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+def _lives_elsewhere(descriptor: int, owner: dict[str, Any]) -> bool:
+    if not owner or owner.get("host") == socket.gethostname():
+        return False
+    return time.time() - os.fstat(descriptor).st_mtime < SILENCE
 
 
 def _same_file(descriptor: int, path: str) -> bool:

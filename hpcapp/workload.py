@@ -10,6 +10,7 @@ import importlib
 import inspect
 import pkgutil
 import sys
+import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ import numpy as np
 from hpcapp.config import Model, Run
 from hpcapp.decomposition import Block, Domain, Layout
 from hpcapp.errors import ConfigError
-from hpcapp.messages import nearest
+from hpcapp.messages import nearest, shown
 
 if TYPE_CHECKING:
     from hpcapp.device import Device
@@ -235,7 +236,7 @@ class Context:
 
     @property
     def block(self) -> Block:
-        """This rank's block; empty where it owns nothing."""
+        """Block of this rank; empty where it owns nothing."""
         return self.layout.block(self.comm.rank)
 
 
@@ -267,9 +268,7 @@ class Workload(ABC):
     goes on elsewhere gives the same bits.
     """
 
-    class Parameters(Model):
-        """The section ``parameters``."""
-
+    Parameters: ClassVar[type[Model]] = Model
     summary: ClassVar[str] = ""
     extendable: ClassVar[frozenset[str]] = frozenset()
     tuning: ClassVar[frozenset[str]] = frozenset()
@@ -314,7 +313,7 @@ class Workload(ABC):
             points * np.dtype(f.dtype).itemsize for f in self.fields() if f.distributed
         )
 
-    def warm_up(self, device: "Device") -> None:
+    def warm_up(self, device: "Device") -> None:  # noqa: B027
         """Call each kernel once on tiny arrays of the types that `steps` uses.
 
         The driver does this on one rank of each node first, so that kernels
@@ -331,7 +330,9 @@ def workload_names() -> list[str]:
     """Return the names of the workloads in this package, sorted."""
     import hpcapp.workloads
 
-    return sorted(module.name for module in pkgutil.iter_modules(hpcapp.workloads.__path__))
+    return sorted(
+        module.name for module in pkgutil.iter_modules(hpcapp.workloads.__path__)
+    )
 
 
 def find_workload(name: str, place: str) -> type[Workload]:
@@ -355,8 +356,9 @@ def find_workload(name: str, place: str) -> type[Workload]:
         If there is no such module, it cannot be imported, or it does not
         define exactly one workload.
     """
-    if not isinstance(name, str) or not name.replace(".", "").isidentifier():
-        raise ConfigError(f"{place}: workload: must be a name, got {name}")
+    parts = name.split(".") if isinstance(name, str) else [""]
+    if not all(part.isidentifier() for part in parts):
+        raise ConfigError(f"{place}: workload: must be a name, got {shown(name)}")
     if "." in name:
         return _only_workload(_import_own(name, place), place)
     if name not in workload_names():
@@ -375,12 +377,26 @@ def _import_own(name: str, place: str) -> Any:
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
-        if error.name is None or not name.startswith(error.name):
-            raise
-        raise ConfigError(
-            f"{place}: workload: no module '{name}' in the working directory "
-            "or the environment"
-        ) from None
+        if f"{name}.".startswith(f"{error.name}."):
+            raise ConfigError(
+                f"{place}: workload: no module '{name}' in the working directory "
+                "or the environment"
+            ) from None
+        raise _broken(name, place, error) from None
+    except Exception as error:
+        raise _broken(name, place, error) from None
+
+
+def _broken(name: str, place: str, error: Exception) -> ConfigError:
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    at = f" at {last.filename}:{last.lineno}"
+    if isinstance(error, SyntaxError) or "importlib" in last.filename:
+        # the last frame is the import system's: the message must do
+        at = ""
+    return ConfigError(
+        f"{place}: workload: {name} cannot be imported: {type(error).__name__}{at}: "
+        f"{error}"
+    )
 
 
 def _only_workload(module: Any, place: str) -> type[Workload]:

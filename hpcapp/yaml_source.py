@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """YAML text to plain values, keeping the line and the spelling of every key."""
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,11 @@ Key = tuple[str, ...]
 # a configuration is a page of text: more is a mistake or an attack
 SIZE_LIMIT = 1_000_000
 DEPTH_LIMIT = 30
+
+COLLECTIONS = ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
+
+# an unquoted * or & at the start of a value or of an item of a list
+_REFERENCE = re.compile(r"((?:^|[\[,])\s*)([*&][^],\s]*)")
 
 
 @dataclass(frozen=True)
@@ -58,19 +65,19 @@ class Source:
                 return place if length == len(key) else Where(place.origin, "")
         return Where(self.name, "")
 
-    def override(self, key: Key, value: Any, where: Where) -> None:
+    def override(self, key: Key, value: Any, places: Mapping[Key, Where]) -> None:
         """Set one value, with the sections above it made as needed."""
         section = self.values
         for length, part in enumerate(key[:-1], start=1):
             inner = section.get(part)
             if not isinstance(inner, dict):
                 inner = section[part] = {}
-                self.places[key[:length]] = where
+                self.places[key[:length]] = places[key]
             section = inner
         section[key[-1]] = value
         for old in [place for place in self.places if place[: len(key)] == key]:
             del self.places[old]
-        self.places[key] = where
+        self.places.update(places)
 
 
 def read_yaml(path: str) -> Source:
@@ -139,7 +146,7 @@ def parse_yaml(text: str, name: str) -> Source:
     return source
 
 
-def parse_override(setting: str, option: str) -> tuple[Key, Any, Where]:
+def parse_override(setting: str, option: str) -> tuple[Key, Any, dict[Key, Where]]:
     """Parse ``KEY=VALUE`` of the command line; the value is YAML.
 
     Parameters
@@ -155,8 +162,8 @@ def parse_override(setting: str, option: str) -> tuple[Key, Any, Where]:
         The path of the key.
     value : object
         The plain value.
-    where : Where
-        For messages about it.
+    places : dict
+        From the key, and the keys inside of the value, to `Where`.
 
     Raises
     ------
@@ -167,15 +174,20 @@ def parse_override(setting: str, option: str) -> tuple[Key, Any, Where]:
     key = tuple(part.strip() for part in name.split("."))
     if not equals or not all(key):
         raise ConfigError(f"{option} {setting}: must be KEY=VALUE, as in run.threads=2")
-    where = Where(option, text.strip())
-    if text.lstrip().startswith(("*", "&")):
+    try:
+        node = _compose(text, f"{option} {name}")
+    except ConfigError:
+        if not _REFERENCE.search(text):
+            raise
+        quoted = _REFERENCE.sub(r'\1"\2"', text.strip())
         raise ConfigError(
-            f"{option} {setting}: YAML takes a value that starts with "
-            f"'{text.lstrip()[0]}' for a reference; quote it: {name}='\"{text}\"'"
-        )
-    node = _compose(text, f"{option} {name}")
-    value = None if node is None else _Reader(Source(option)).value(node, key)
-    return key, value, where
+            f"{option} {setting}: YAML takes a value that starts with * or & for a "
+            f"reference; quote it: {name}='{quoted}'"
+        ) from None
+    inside = Source(option)
+    value = None if node is None else _Reader(inside).value(node, key)
+    places = {part: Where(option, at.text) for part, at in inside.places.items()}
+    return key, value, {**places, key: Where(option, text.strip())}
 
 
 def _compose(text: str, name: str) -> Any:
@@ -189,7 +201,7 @@ def _compose(text: str, name: str) -> Any:
         mark = error.problem_mark or error.context_mark
         line = f":{mark.line + 1}" if mark else ""
         raise ConfigError(f"{name}{line}: no valid YAML: {error.problem}") from None
-    except (YAMLError, ValueError, RecursionError) as error:
+    except (YAMLError, ValueError, OverflowError, RecursionError) as error:
         reason = " ".join(str(error).split())
         raise ConfigError(f"{name}: no valid YAML: {reason}") from None
 
@@ -207,9 +219,9 @@ class _Reader:
 
     def mapping(self, node: Any, key: Key, into: dict[str, Any]) -> None:
         for key_node, value_node in node.value:
-            if key_node.id != "scalar":
+            if key_node.id != "scalar" or id(key_node) in self.seen:
                 raise self._error(key_node, key, "keys must be plain names")
-            inner = (*key, str(key_node.value))
+            inner = (*key, self._text(key_node, key))
             if inner[-1] in into:
                 raise self._error(key_node, inner, "duplicate key")
             self._remember(inner, key_node, value_node)
@@ -217,10 +229,15 @@ class _Reader:
 
     def value(self, node: Any, key: Key) -> Any:
         if id(node) in self.seen:
-            raise self._error(node, key, "YAML aliases are not supported")
+            # the node itself lies where its anchor is
+            at = self.source.where(key[:-1] if key[-1].isdecimal() else key).origin
+            name = ".".join(key)
+            raise ConfigError(f"{at}: {name}: YAML aliases are not supported")
         self.seen.add(id(node))
         if len(key) > DEPTH_LIMIT:
             raise self._error(node, key[:3], f"nested deeper than {DEPTH_LIMIT} levels")
+        if node.id != "scalar" and str(node.tag) not in COLLECTIONS:
+            raise self._error(node, key, f"the YAML tag {node.tag} is not supported")
         if node.id == "mapping":
             inner: dict[str, Any] = {}
             self.mapping(node, key, inner)
@@ -239,10 +256,10 @@ class _Reader:
 
     def _scalar(self, node: Any, key: Key) -> Any:
         kind = str(node.tag).removeprefix("tag:yaml.org,2002:")
-        text = str(node.value)
+        text = self._text(node, key)
         if kind == "null":
             return None
-        if kind == "bool":
+        if kind == "bool" and text.lower() in ("true", "false"):
             return text.lower() == "true"
         if kind in ("int", "float"):
             try:
@@ -252,6 +269,13 @@ class _Reader:
         if kind in ("str", "timestamp"):
             return text
         raise self._error(node, key, f"the YAML tag {node.tag} is not supported")
+
+    def _text(self, node: Any, key: Key) -> str:
+        text = str(node.value)
+        # an escape such as "\ud800" can make half a character, which no file takes
+        if any("\ud800" <= char <= "\udfff" for char in text):
+            raise self._error(node, key, "must be made of whole Unicode characters")
+        return text
 
     def _error(self, node: Any, key: Key, rule: str) -> ConfigError:
         name = ".".join(key)

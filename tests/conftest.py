@@ -21,7 +21,9 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 def pytest_ignore_collect(collection_path, config):
     """Leave tests of several ranks to the runs that `test_ranks.py` starts."""
-    inside = any(part in MPI_FOLDERS for part in collection_path.relative_to(ROOT).parts)
+    inside = any(
+        part in MPI_FOLDERS for part in collection_path.relative_to(ROOT).parts
+    )
     if inside and not config.getoption("--with-mpi"):
         return True
     return None
@@ -61,7 +63,15 @@ class Launcher:
 
     def command(self, ranks, *arguments):
         """Return the command line of a run on some ranks."""
-        return [self.mpirun, "-np", str(ranks), sys.executable, "-m", "hpcapp", *arguments]
+        return [
+            self.mpirun,
+            "-np",
+            str(ranks),
+            sys.executable,
+            "-m",
+            "hpcapp",
+            *arguments,
+        ]
 
     def __call__(self, ranks, *arguments, timeout=120, cwd=ROOT, **environ):
         """Run and return the finished process."""

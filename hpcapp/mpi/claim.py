@@ -32,7 +32,8 @@ class Claim:
         self._window = MPI.Win.Allocate(size, item, comm=raw)
         self._window.Lock_all()
         if size:
-            np.frombuffer(self._window.tomemory(), np.int64)[0] = 0
+            counter: Any = self._window.tomemory()
+            np.frombuffer(counter, np.int64)[0] = 0
             self._window.Sync()
         # nobody may draw before the counter stands at zero
         raw.Barrier()

@@ -109,7 +109,7 @@ class Comm:
         ]
 
     def meet(self, seconds: float) -> bool:
-        """Wait for all ranks, but no longer than some seconds; tell whether they came."""
+        """Wait for all ranks, but not for ever; tell whether they came."""
         request = self.raw.Ibarrier()
         until = time.monotonic() + seconds
         while not request.Test():

@@ -3,6 +3,7 @@
 
 import os
 from collections.abc import Callable, Sequence
+from functools import partial
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -85,11 +86,11 @@ class SharedFile:
         for block, array in parts:
             if _one_run(block, shape):
                 at = offset + dtype.itemsize * _flat(block.start, shape)
-                self._guard(lambda a=array, at=at: self._write_run(a, dtype, at))
+                self._guard(partial(self._write_run, array, dtype, at))
         rounds = int(self._comm.max(np.array([len(broken)], np.int64))[0])
         for index in range(rounds):
             part = broken[index] if index < len(broken) else None
-            self._guard(lambda p=part: self._write_view(p, offset, shape, dtype))
+            self._guard(partial(self._write_view, part, offset, shape, dtype))
         if rounds:
             # back to plain bytes for the next array's runs
             self._file.Set_view(0, MPI.BYTE, MPI.BYTE)

@@ -155,6 +155,8 @@ def _add_axis(
         sides.append(side)
         # the tag is the direction of travel, so that two ranks that are
         # neighbours on both sides cannot mix up their messages
-        receives.append(comm.raw.Recv_init(side.incoming, rank, 2 * axis + 1 - direction))
+        receives.append(
+            comm.raw.Recv_init(side.incoming, rank, 2 * axis + 1 - direction)
+        )
         sends.append(comm.raw.Send_init(outgoing, rank, 2 * axis + direction))
     requests.extend([*receives, *sends])

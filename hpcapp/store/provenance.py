@@ -56,7 +56,11 @@ def versions(mpi: str) -> dict[str, str]:
     found = {"hpcapp": hpcapp.__version__, "Python": platform.python_version()}
     found["MPI"] = mpi
     for name in LIBRARIES:
-        found[name] = metadata.version(name)
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            # some sites install without it; a result must not fail for that
+            found[name] = "unknown"
     import h5py
 
     found["HDF5"] = h5py.version.hdf5_version

@@ -6,7 +6,8 @@ plain reads at offsets, on any number of ranks.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,7 +87,7 @@ class Saved:
         self, descriptor: int, target: Target, block: Block, out: np.ndarray
     ) -> None:
         data = np.empty(out.shape, target.dtype)
-        view = memoryview(data.reshape(-1)).cast("B")
+        view = data.reshape(-1).view(np.uint8).data
         for offset, first, length in runs(target, block):
             while length:
                 got = os.preadv(descriptor, [view[first : first + length]], offset)
@@ -119,8 +120,21 @@ def open_file(path: str) -> Any:
     try:
         return h5py.File(path, "r")
     except OSError as error:
+        # "Unable to synchronously open file (reason)"
         reason = str(error).partition("(")[2].rstrip(")") or str(error)
+        reason = os.strerror(error.errno) if error.errno else reason
         raise ResultError(f"{path}: cannot be opened as NetCDF-4: {reason}") from None
+
+
+@contextmanager
+def _reading(path: str) -> Iterator[Any]:
+    with open_file(path) as file:
+        try:
+            yield file
+        except (KeyError, OSError, RuntimeError, UnicodeError) as error:
+            # what h5py raises for a part of the file that it cannot read
+            reason = " ".join(str(error.args[0] if error.args else error).split())
+            raise ResultError(f"{path}: damaged: {reason}") from None
 
 
 def read_attributes(file: Any) -> dict[str, Any]:
@@ -154,7 +168,7 @@ def load_attributes(path: str) -> dict[str, Any]:
     ResultError
         If it is missing or no such file.
     """
-    with open_file(path) as file:
+    with _reading(path) as file:
         return read_attributes(file)
 
 
@@ -180,19 +194,18 @@ def load_saved(path: str, fields: Sequence[Field]) -> Saved:
     """
     values: dict[str, Any] = {}
     targets: dict[str, Target] = {}
-    with open_file(path) as file:
+    with _reading(path) as file:
         attributes = read_attributes(file)
         for field in fields:
             if not field.saved:
                 continue
             name = field.name if field.published else f"{STATE_GROUP}/{field.name}"
             if name not in file:
-                raise ResultError(
-                    f"{path}: has no {name}: it cannot be resumed from"
-                )
+                raise ResultError(f"{path}: has no {name}: it cannot be resumed from")
             dataset = file[name]
             if not field.distributed:
-                values[field.name] = dataset[()]
+                text = field.dtype == "str"
+                values[field.name] = dataset.asstr()[()] if text else dataset[()]
                 continue
             offset = dataset.id.get_offset()
             if offset is None and dataset.size:

@@ -9,7 +9,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -166,7 +166,7 @@ def _write_rows(
 ) -> None:
     data = np.ascontiguousarray(array, target.dtype)
     for offset, first, length in runs(target, block):
-        view = memoryview(data).cast("B")[first : first + length]
+        view = data.reshape(-1).view(np.uint8).data[first : first + length]
         while view:
             written = os.pwrite(descriptor, view, offset)
             offset += written
@@ -205,4 +205,3 @@ def runs(target: Target, block: Block) -> list[tuple[int, int, int]]:
         skip = sum(i * s for i, s in zip(index, strides[:axis], strict=True))
         found.append((origin + skip, number * length, length))
     return found
-

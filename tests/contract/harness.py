@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Runs of a configuration on a communicator, in this process, for the contract tests."""
+"""Runs of a configuration on a communicator, in this process."""
 
 import os
 from pathlib import Path
@@ -17,7 +17,10 @@ ROOT = Path(__file__).parent.parent.parent
 
 # every configuration that is small enough to be run many times
 CONFIGS = sorted(
-    [*(ROOT / "configs" / "small").glob("*.yaml"), *(ROOT / "tests" / "own").glob("*.yaml")]
+    [
+        *(ROOT / "configs" / "small").glob("*.yaml"),
+        *(ROOT / "tests" / "own").glob("*.yaml"),
+    ]
 )
 
 

@@ -14,7 +14,10 @@ from hpcapp.mpi.comm import Comm
 
 pytestmark = pytest.mark.mpi
 
-CONFIGS = [ROOT / "configs/small/laplace.yaml", ROOT / "configs/small/laplace-jacobi.yaml"]
+CONFIGS = [
+    ROOT / "configs/small/laplace.yaml",
+    ROOT / "configs/small/laplace-jacobi.yaml",
+]
 EACH = pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
 
 
@@ -62,7 +65,8 @@ def test_any_halo_depth(world, folder, config, depth):
 
 @EACH
 @pytest.mark.parametrize(
-    "grid", [(1, 2), (2, 1), (4, 1), (1, 4), (2, 2), (3, 1), (1, 7), (5, 3), (16, 1), (1, 16)]
+    "grid",
+    [(1, 2), (2, 1), (4, 1), (1, 4), (2, 2), (3, 1), (1, 7), (5, 3), (16, 1), (1, 16)],
 )
 @pytest.mark.parametrize("depth", [1, 2])
 def test_any_process_grid(world, folder, config, grid, depth):
@@ -70,7 +74,10 @@ def test_any_process_grid(world, folder, config, grid, depth):
     if size > world.size:
         pytest.skip(f"needs {size} ranks, there are {world.size}")
     target = folder / f"{config.stem}-grid-{grid[0]}x{grid[1]}-{depth}"
-    settings = [f"run.process_grid=[{grid[0]}, {grid[1]}]", f"parameters.halo_depth={depth}"]
+    settings = [
+        f"run.process_grid=[{grid[0]}, {grid[1]}]",
+        f"parameters.halo_depth={depth}",
+    ]
     run_on(world, size, config, target, settings)
     if world.root:
         assert load(target) == load(folder / config.stem)
@@ -117,6 +124,20 @@ def test_extension_equals_one_long_run(world, folder):
 def test_a_changed_problem_is_refused_on_resumption(world, folder):
     config = CONFIGS[1]
     with pytest.raises(ConfigError, match=r"parameters\.shape: must not change .* was"):
-        run(world, config, folder / config.stem, ["parameters.shape=[33, 66]"], resume=True)
-    with pytest.raises(ConfigError, match=r"parameters\.boundary\.top: must not change"):
-        run(world, config, folder / config.stem, ["parameters.boundary.top=1"], resume=True)
+        run(
+            world,
+            config,
+            folder / config.stem,
+            ["parameters.shape=[33, 66]"],
+            resume=True,
+        )
+    with pytest.raises(
+        ConfigError, match=r"parameters\.boundary\.top: must not change"
+    ):
+        run(
+            world,
+            config,
+            folder / config.stem,
+            ["parameters.boundary.top=1"],
+            resume=True,
+        )

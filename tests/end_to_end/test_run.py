@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -84,7 +85,11 @@ def test_the_result_is_correct_and_the_bound_holds(finished):
     exact[-1, -1] = 0.5 * np.sin(np.pi)
     exact[0, 0] = exact[0, -1] = 0.0
     ny, nx = u.shape[0] - 2, u.shape[1] - 2
-    second = lambda n, h: diags_array([1.0, -2.0, 1.0], offsets=[-1, 0, 1], shape=(n, n)) / h**2
+
+    def second(n, h):
+        ones = [1.0, -2.0, 1.0]
+        return diags_array(ones, offsets=[-1, 0, 1], shape=(n, n)) / h**2
+
     matrix = kron(eye_array(ny), second(nx, dx)) + kron(second(ny, dy), eye_array(nx))
     right = np.outer(y[1:-1], -2 * x[1:-1])
     right[0] -= exact[0, 1:-1] / dy**2
@@ -245,7 +250,10 @@ def test_resume_refuses_a_changed_problem(mpirun, stopped):
     *_, target = stopped
     done = mpirun(2, "resume", str(target), "--set", "parameters.shape=[300, 301]")
     assert done.returncode == 2
-    assert "parameters.shape: must not change when a run goes on, was [301, 301]" in done.stderr
+    assert (
+        "parameters.shape: must not change when a run goes on, was [301, 301]"
+        in done.stderr
+    )
     assert len(lines(done.stderr)) == 1
 
 
@@ -270,7 +278,12 @@ def test_resume_on_another_number_of_ranks_gives_the_same_bits(
 
 def test_wall_time_stops_with_a_checkpoint(mpirun, tmp_path):
     target = tmp_path / "r"
-    options = ["--set", "parameters.max_iterations=10000000", "--set", "run.wall_time=6 s"]
+    options = [
+        "--set",
+        "parameters.max_iterations=10000000",
+        "--set",
+        "run.wall_time=6 s",
+    ]
     begun = time.monotonic()
     done = mpirun(2, "run", SMALL, "-o", str(target), *LONG[:2], *LONG[4:], *options)
     assert done.returncode == 75, done.stderr
@@ -314,12 +327,17 @@ def test_two_runs_in_one_directory_exclude_each_other(mpirun, tmp_path):
 
 # --- failures
 
-BROKEN = "workload: tests.own.broken\nparameters: {{rank: {rank}, where: {where}, known: {known}}}\n"
+BROKEN = """
+workload: tests.own.broken
+parameters: {{rank: {rank}, where: {where}, known: {known}}}
+"""
 
 
 @pytest.mark.parametrize("where", ["first", "later", "answer"])
 @pytest.mark.parametrize("rank", [0, 2, -1])
-def test_a_defect_on_one_rank_ends_the_job_with_one_traceback(mpirun, tmp_path, where, rank):
+def test_a_defect_on_one_rank_ends_the_job_with_one_traceback(
+    mpirun, tmp_path, where, rank
+):
     config = tmp_path / "broken.yaml"
     config.write_text(BROKEN.format(rank=rank, where=where, known="false"))
     begun = time.monotonic()
@@ -362,14 +380,14 @@ def test_a_launcher_of_another_library_is_refused(tmp_path):
         pytest.skip("no second environment: HPCAPP_TEST_OPENMPI is not set")
     from tests.test_ranks import open_mpi_environ
 
-    import sys
-
     here = Path(sys.executable).parent
-    there = Path(folder, "bin")
-    for mpirun, python in ((here / "mpirun", there / "python"), (there / "mpirun", sys.executable)):
+    there, target = Path(folder, "bin"), tmp_path / "r"
+    for mpirun, python in (
+        (here / "mpirun", there / "python"),
+        (there / "mpirun", sys.executable),
+    ):
         done = subprocess.run(
-            [str(mpirun), "-np", "2", str(python), "-m", "hpcapp", "run", SMALL]
-            + ["-o", str(tmp_path / "r")],
+            [mpirun, "-np", "2", python, "-m", "hpcapp", "run", SMALL, "-o", target],
             cwd=ROOT,
             env={**os.environ, "PYTHONPATH": str(ROOT), **open_mpi_environ()},
             stdin=subprocess.DEVNULL,
@@ -399,7 +417,9 @@ def test_every_small_example_runs_and_plots(mpirun, hpcapp, tmp_path, config):
 @pytest.mark.timeout(150)
 def test_the_first_example_on_16_ranks(mpirun, tmp_path):
     begun = time.monotonic()
-    done = mpirun(16, "run", "configs/laplace.yaml", "-o", str(tmp_path / "r"), timeout=140)
+    done = mpirun(
+        16, "run", "configs/laplace.yaml", "-o", str(tmp_path / "r"), timeout=140
+    )
     assert done.returncode == 0, done.stderr
     assert time.monotonic() - begun < 60
     with xarray.open_dataset(tmp_path / "r" / "result.nc") as data:

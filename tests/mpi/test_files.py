@@ -45,7 +45,9 @@ def whole(shape, dtype):
 
 def cut(array, block):
     """Return a block as a view into a larger array, as a halo leaves it."""
-    inner = array[tuple(slice(a, b) for a, b in zip(block.start, block.stop, strict=True))]
+    inner = array[
+        tuple(slice(a, b) for a, b in zip(block.start, block.stop, strict=True))
+    ]
     padded = np.zeros([n + 2 for n in inner.shape], array.dtype)
     view = padded[(slice(1, -1),) * inner.ndim]
     view[...] = inner
@@ -62,7 +64,9 @@ def blocks_of(kind, comm, shape):
     tiles = [
         Block(
             tuple(i * s for i, s in zip(index, step, strict=True)),
-            tuple(min((i + 1) * s, n) for i, s, n in zip(index, step, shape, strict=True)),
+            tuple(
+                min((i + 1) * s, n) for i, s, n in zip(index, step, shape, strict=True)
+            ),
         )
         for index in np.ndindex(*(-(-n // s) for n, s in zip(shape, step, strict=True)))
     ]
@@ -96,7 +100,13 @@ def test_every_part_arrives(comm, folder, writer, kind, dtype):
         }
     )
     path = str(folder / "file.nc")
-    job = Job(path, fields, Domain(("y", "x"), shape), writer, lambda clocks: {"n": len(clocks)})
+    job = Job(
+        path,
+        fields,
+        Domain(("y", "x"), shape),
+        writer,
+        lambda clocks: {"n": len(clocks)},
+    )
     save(comm, job, state)
     with h5py.File(path) as file:
         assert np.array_equal(file["u"][()], data)
@@ -106,7 +116,10 @@ def test_every_part_arrives(comm, folder, writer, kind, dtype):
         assert file["name"][0].decode() == "ä"
         assert file["nothing"].shape == (0,)
         assert file.attrs["n"] == comm.size
-        assert file["u"].attrs["hpcapp_checksum"].decode() == f"{checksum_array(data):016x}"
+        assert (
+            file["u"].attrs["hpcapp_checksum"].decode()
+            == f"{checksum_array(data):016x}"
+        )
     assert not list(folder.glob(".*"))
     saved = load_saved(path, fields)
     block = Block((3, 2), (17, 29))

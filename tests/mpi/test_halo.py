@@ -48,7 +48,10 @@ def test_margin_holds_the_neighbours_points(comm, shape, depth):
     for _ in range(3):
         halo.exchange()
     grid = np.meshgrid(
-        *(np.arange(a - margin, b + margin) for a, b in zip(block.start, block.stop, strict=True)),
+        *(
+            np.arange(a - margin, b + margin)
+            for a, b in zip(block.start, block.stop, strict=True)
+        ),
         indexing="ij",
     )
     outside = sum(

@@ -17,7 +17,9 @@ class Broken(Workload):
         """Where."""
 
         rank: Integer = parameter(1, "rank that fails; -1: all of them")
-        where: Literal["warm_up", "first", "later", "answer"] = parameter("later", "when")
+        where: Literal["warm_up", "first", "later", "answer"] = parameter(
+            "later", "when"
+        )
         known: bool = parameter(False, "an error for the user instead of a defect")
 
     summary = "fails"

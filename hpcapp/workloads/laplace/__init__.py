@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from hpcapp.config import Run
+from hpcapp.config import Model, Run
 from hpcapp.decomposition import Domain, Layout
 from hpcapp.device import Device
 from hpcapp.errors import HpcappError
@@ -39,7 +39,7 @@ class Laplace(Workload):
     (Hackbusch, Elliptic Differential Equations, section 4.4).
     """
 
-    Parameters = Parameters
+    Parameters: ClassVar[type[Model]] = Parameters
     summary: ClassVar[str] = "Laplace and Poisson equation on a rectangle"
     extendable: ClassVar[frozenset[str]] = frozenset(
         {"max_iterations", "tolerance", "accuracy"}
@@ -64,7 +64,11 @@ class Laplace(Workload):
             Field("x", ("x",), "1", "x"),
             Field("iteration", ("iteration",), "1", "sweeps done", "int64", "both"),
             Field(
-                "residual", ("iteration",), "1", "relative max-norm residual", kind="both"
+                "residual",
+                ("iteration",),
+                "1",
+                "relative max-norm residual",
+                kind="both",
             ),
             Field(
                 "error_bound",
@@ -86,7 +90,7 @@ class Laplace(Workload):
             count += 1
         return 8 * count * padded
 
-    def warm_up(self, device: Device) -> None:
+    def warm_up(self, device: Device) -> None:  # noqa: ARG002
         """Compile the kernels of the method and of expressions."""
         from hpcapp.evaluation import evaluate_grid, evaluate_points
         from hpcapp.workloads.laplace.kernels import (
@@ -176,7 +180,7 @@ class Laplace(Workload):
 
     @property
     def _accuracy(self) -> float:
-        return self.parameters.accuracy or 1e-6
+        return float(self.parameters.accuracy or 1e-6)
 
     def _history(self, state: State) -> tuple[list[int], list[float]]:
         if not state.resumed:
@@ -231,4 +235,4 @@ class Laplace(Workload):
             goal, start = self._tolerance, 1.0
         if residual > 0 and 0 < goal < start:
             share = max(share, math.log(residual) / math.log(goal / start))
-        return min(max(share, 0.0), 1.0)
+        return float(min(max(share, 0.0), 1.0))

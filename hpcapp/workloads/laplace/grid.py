@@ -67,14 +67,14 @@ class Grid:
         -----
         2 / (1 + sqrt(1 - rho^2)) with rho the spectral radius of Jacobi's
         method on this grid (Young, 1954; Hackbusch, Iterative Solution of
-        Large Sparse Systems, 2nd ed., theorem 4.27).
+        Large Sparse Systems, 2nd ed., theorem 4.27). 1 - rho is computed by
+        1 - cos(t) = 2 sin(t/2)^2: on long grids rho itself rounds to 1.
         """
         wy, wx, _ = self.weights()
         ny, nx = self.shape
-        rho = 2 * wy * math.cos(math.pi / (ny - 1)) + 2 * wx * math.cos(
-            math.pi / (nx - 1)
-        )
-        return 2 / (1 + math.sqrt(1 - rho * rho))
+        gap = 4 * wy * math.sin(math.pi / (2 * (ny - 1))) ** 2
+        gap += 4 * wx * math.sin(math.pi / (2 * (nx - 1))) ** 2
+        return 2 / (1 + math.sqrt(gap * (2 - gap)))
 
     def interior(self, block: Block, grow: int = 0) -> tuple[int, int, int, int]:
         """Return the interior points of a block, grown into its neighbours.
@@ -91,8 +91,14 @@ class Grid:
         tuple of int
             First and last row, first and last column; global, last excluded.
         """
-        rows = (max(block.start[0] - grow, 1), min(block.stop[0] + grow, self.shape[0] - 1))
-        columns = (max(block.start[1] - grow, 1), min(block.stop[1] + grow, self.shape[1] - 1))
+        rows = (
+            max(block.start[0] - grow, 1),
+            min(block.stop[0] + grow, self.shape[0] - 1),
+        )
+        columns = (
+            max(block.start[1] - grow, 1),
+            min(block.stop[1] + grow, self.shape[1] - 1),
+        )
         return (*rows, *columns)
 
 
@@ -100,7 +106,9 @@ def _points(low: float, high: float, count: int, start: int, stop: int) -> np.nd
     # from the nearer end, so that both ends are met exactly
     index = np.arange(start, stop, dtype=np.float64)
     step = (high - low) / (count - 1)
-    return np.where(2 * index < count, low + index * step, high - (count - 1 - index) * step)
+    return np.where(
+        2 * index < count, low + index * step, high - (count - 1 - index) * step
+    )
 
 
 def _along(expression: Any, x: np.ndarray, y: np.ndarray) -> np.ndarray:

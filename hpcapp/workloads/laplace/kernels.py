@@ -9,6 +9,8 @@ section II). A point's bits depend on its neighbours' values alone: there is no
 contraction and no reassociation, so regions, levels and threads change nothing.
 """
 
+from typing import Any
+
 import numba
 import numpy as np
 
@@ -18,7 +20,7 @@ _jit = numba.njit(cache=True, nogil=True, error_model="numpy")
 
 
 @_jit
-def _wave_rows(regions):
+def _wave_rows(regions: np.ndarray) -> tuple[int, int]:
     first = regions[0, 0]
     last = regions[0, 1]
     for level in range(1, regions.shape[0]):
@@ -28,7 +30,15 @@ def _wave_rows(regions):
 
 
 @_jit
-def _average_row(out, u, f, row, start, stop, stencil):
+def _average_row(
+    out: np.ndarray,
+    u: np.ndarray,
+    f: np.ndarray,
+    row: int,
+    start: int,
+    stop: int,
+    stencil: np.ndarray,
+) -> None:
     # slices tell the compiler that no index is negative: it then vectorises
     target = out[row, start:stop]
     north = u[row - 1, start:stop]
@@ -48,7 +58,13 @@ def _average_row(out, u, f, row, start, stop, stencil):
 
 
 @_jit
-def relax_jacobi_cpu(even, odd, f, stencil, regions):
+def relax_jacobi_cpu(
+    even: np.ndarray,
+    odd: np.ndarray,
+    f: np.ndarray,
+    stencil: np.ndarray,
+    regions: np.ndarray,
+) -> None:
     """Sweep by Jacobi's method, one level after the other.
 
     Parameters
@@ -84,7 +100,14 @@ def relax_jacobi_cpu(even, odd, f, stencil, regions):
 
 
 @_jit
-def relax_redblack_cpu(u, f, stencil, omega, parity, regions):
+def relax_redblack_cpu(
+    u: np.ndarray,
+    f: np.ndarray,
+    stencil: np.ndarray,
+    omega: float,
+    parity: int,
+    regions: np.ndarray,
+) -> None:
     """Over-relax red and black points in turn, in place.
 
     Parameters
@@ -119,7 +142,17 @@ def relax_redblack_cpu(u, f, stencil, omega, parity, regions):
 
 
 @_jit
-def _over_relax_row(u, scratch, f, stencil, omega, parity, row, start, stop):
+def _over_relax_row(
+    u: np.ndarray,
+    scratch: np.ndarray,
+    f: np.ndarray,
+    stencil: np.ndarray,
+    omega: float,
+    parity: int,
+    row: int,
+    start: int,
+    stop: int,
+) -> None:
     target = u[row, start:stop]
     north = u[row - 1, start:stop]
     south = u[row + 1, start:stop]
@@ -143,7 +176,14 @@ def _over_relax_row(u, scratch, f, stencil, omega, parity, row, start, stop):
 
 
 @_jit
-def residual_cpu(u, f, constant, ry, rx, region):
+def residual_cpu(
+    u: np.ndarray,
+    f: np.ndarray,
+    constant: float,
+    ry: float,
+    rx: float,
+    region: np.ndarray,
+) -> tuple[Any, Any]:
     """Return the largest residual and the largest value of a region.
 
     Parameters

@@ -3,7 +3,13 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    WithJsonSchema,
+    model_validator,
+)
 
 from hpcapp.config import Count, Integer, Model, Real, parameter, rule_broken
 from hpcapp.expression import parse
@@ -24,16 +30,34 @@ Expression = Annotated[
     WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "string"}]}),
 ]
 
-Points = Annotated[Integer, Field(ge=3)]
+# more points than this on two axes have more than 2^63 bytes
+Points = Annotated[Integer, Field(ge=3, le=10**9)]
 
 
 def _increasing(ends: tuple[float, float]) -> tuple[float, float]:
     if ends[1] <= ends[0]:
         raise ValueError("must go from a smaller to a larger number")
+    if not 1e-100 <= ends[1] - ends[0] <= 1e100:
+        # the spacing is squared
+        raise ValueError("must be from 1e-100 to 1e100 long")
     return ends
 
 
 Interval = Annotated[tuple[Real, Real], AfterValidator(_increasing)]
+
+
+def _not_negative(value: float) -> float:
+    if value < 0:
+        raise ValueError("must be > 0 (or 0: stop after max_iterations)")
+    return value
+
+
+Tolerance = Annotated[
+    Real,
+    AfterValidator(_not_negative),
+    Field(lt=1),
+    WithJsonSchema({"type": "number", "minimum": 0, "exclusiveMaximum": 1}),
+]
 
 
 class Boundary(Model):
@@ -73,7 +97,7 @@ class Parameters(Model):
     relaxation: Annotated[Real, Field(gt=0, lt=2)] | None = parameter(
         None, "factor of sor; null: the optimal one"
     )
-    tolerance: Annotated[Real, Field(ge=0, lt=1)] | None = parameter(
+    tolerance: Tolerance | None = parameter(
         None, "stop at this relative residual; 0: after max_iterations"
     )
     accuracy: Annotated[Real, Field(gt=0, lt=1)] | None = parameter(

@@ -2,6 +2,7 @@
 """Sweeps of one rank's block: when to exchange, what to compute, in what order."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -70,7 +71,9 @@ class Sweeper:
         wy, wx, ws = grid.weights()
         self._stencil = np.array([wy, wx, ws, ws * self._constant])
         self._halos = [
-            ctx.comm.halo(array, ctx.layout, margin, margin) if not block.empty else None
+            ctx.comm.halo(array, ctx.layout, margin, margin)
+            if not block.empty
+            else None
             for array in self._arrays
         ]
         # a level that grows into the margin also reads the domain's boundary there,
@@ -226,7 +229,7 @@ class Sweeper:
         first, last, start, stop = region
         threads = min(self._ctx.device.threads, max(1, last - first))
         cuts = [first + (last - first) * t // threads for t in range(threads + 1)]
-        return [(a, b, start, stop) for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
+        return [(a, b, start, stop) for a, b in pairwise(cuts)]
 
 
 def _grown(block: Any, margin: int) -> Region:

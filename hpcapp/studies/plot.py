@@ -1,0 +1,250 @@
+# SPDX-License-Identifier: MIT
+"""A picture of any result, fit for a slide. No MPI, no display."""
+
+import os
+import textwrap
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hpcapp.errors import ConfigError
+from hpcapp.store.reader import open_file, read_attributes
+from hpcapp.studies.panels import Axis, Curve, Image, choose_panels
+from hpcapp.studies.results import result_path, spread_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["plot_result"]
+
+SUFFIXES = (".png", ".svg", ".pdf")
+
+# a 16:9 slide of 1600 x 900 pixels
+SIZE, DOTS = (12.8, 7.2), 125
+
+GREY = "#555555"
+
+# lines of equal value over a smooth field
+CONTOURS = 8
+
+
+def plot_result(result: str, output: str | None) -> str:
+    """Draw a result into a file.
+
+    Parameters
+    ----------
+    result : str
+        Result file, or run directory.
+    output : str or None
+        The picture, its format by suffix: png, svg or pdf; by default plot.png
+        beside the result. A file that stands there is replaced.
+
+    Returns
+    -------
+    str
+        A line that names the picture and what it shows.
+
+    Raises
+    ------
+    ConfigError
+        If the suffix is another one, the picture cannot be written, or the
+        result holds nothing but numbers.
+    ResultError
+        If there is no result, or it cannot be read.
+    """
+    path = result_path(result)
+    target = output or os.path.join(os.path.dirname(path), "plot.png")
+    if os.path.splitext(target)[1].lower() not in SUFFIXES:
+        raise ConfigError(f"--output: must end in {', '.join(SUFFIXES)}, got {target}")
+    with open_file(path) as file:
+        attributes = read_attributes(file)
+        panels = choose_panels(file)
+    if not panels:
+        answer = attributes.get("hpcapp_answer", "")
+        told = f"; its answer: {answer}" if answer else ""
+        raise ConfigError(f"{path}: nothing to plot: it holds only numbers{told}")
+    figure = _draw(panels, attributes)
+    options: dict[str, Any] = {"dpi": DOTS}
+    if target.lower().endswith(".png"):
+        options["pil_kwargs"] = {"optimize": True}
+    try:
+        figure.savefig(target, **options)
+    except OSError as error:
+        raise ConfigError(
+            f"{target}: cannot be written: {error.strerror or error}; name another "
+            "place with --output"
+        ) from None
+    return f"{target}: shows {' and '.join(panel.name for panel in panels)}"
+
+
+def _draw(panels: list[Image | Curve], attributes: dict[str, Any]) -> "Figure":
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=SIZE, facecolor="white", layout="constrained")
+    FigureCanvasAgg(figure)
+    engine: Any = figure.get_layout_engine()
+    engine.set(rect=(0.015, 0.07, 0.97, 0.78), wspace=0.06)
+    widths = [_width(panel) for panel in panels]
+    grid = figure.add_gridspec(1, len(panels), width_ratios=widths)
+    for number, panel in enumerate(panels):
+        axes = figure.add_subplot(grid[0, number])
+        if isinstance(panel, Image):
+            _draw_image(figure, axes, panel)
+        else:
+            _draw_curve(axes, panel)
+    _write_texts(figure, panels, attributes)
+    return figure
+
+
+def _width(panel: Image | Curve) -> float:
+    if isinstance(panel, Curve) or not _equal_scales(panel):
+        return 1.0
+    span_x, span_y = np.ptp(panel.x.values), np.ptp(panel.y.values)
+    # a colour bar stands beside the field
+    return float(np.clip(span_x / span_y, 0.5, 1.6)) + 0.15
+
+
+def _write_texts(
+    figure: "Figure", panels: list[Image | Curve], attributes: dict[str, Any]
+) -> None:
+    # texts of a file may hold $: they are no formulas
+    plain: dict[str, Any] = {"parse_math": False}
+    small = {**plain, "fontsize": 10.5, "color": GREY}
+    title = str(attributes.get("summary") or attributes.get("title") or "")
+    title = title or panels[0].label
+    title = textwrap.shorten(title, 90, placeholder=" ...")
+    figure.text(0.025, 0.935, title, fontsize=19, weight="bold", **plain)
+    figure.text(0.025, 0.885, _about(attributes), fontsize=13, color=GREY, **plain)
+    answer = textwrap.shorten(str(attributes.get("hpcapp_answer", "")), 150)
+    figure.text(0.025, 0.03, answer, **small)
+    figure.text(0.975, 0.03, str(attributes.get("source", "")), ha="right", **small)
+
+
+def _about(attributes: dict[str, Any]) -> str:
+    """Return shape and ranks in words."""
+    spread = spread_of(attributes)
+    parts = [str(attributes.get("hpcapp_workload", ""))]
+    if spread is not None:
+        shape, grid = spread.layout.domain.shape, spread.layout.grid
+        parts.append(f"{_times(shape)} points")
+        ranks = f"{spread.ranks} rank{'s' * (spread.ranks > 1)}"
+        parts.append(f"{ranks} ({_times(grid)})" if len(grid) > 1 else ranks)
+    return ", ".join(part for part in parts if part)
+
+
+def _times(numbers: tuple[int, ...]) -> str:
+    return " x ".join(f"{number}" for number in numbers)
+
+
+def _draw_image(figure: "Figure", axes: "Axes", image: Image) -> None:
+    from matplotlib.colors import LogNorm
+
+    values = image.values
+    options: dict[str, Any] = {"cmap": "viridis"}
+    if image.whole and _heavy_tailed(values):
+        options["norm"] = LogNorm(max(1.0, values.min()), values.max(), clip=True)
+    if _uniform(image.x) and _uniform(image.y):
+        extent = (*_edges(image.x), *_edges(image.y))
+        drawn: Any = axes.imshow(
+            values, origin="lower", extent=extent, aspect="auto", **options
+        )
+    else:
+        drawn = axes.pcolormesh(
+            image.x.values, image.y.values, values, rasterized=True, **options
+        )
+    if not image.whole and _smooth(values):
+        levels = np.linspace(values.min(), values.max(), CONTOURS + 2)[1:-1]
+        places = image.x.values, image.y.values
+        axes.contour(*places, values, levels, colors="white", linewidths=0.6, alpha=0.7)
+    axes.set_xlim(image.x.values[0], image.x.values[-1])
+    axes.set_ylim(image.y.values[0], image.y.values[-1])
+    axes.set_aspect("equal" if _equal_scales(image) else "auto")
+    _label_axes(axes, image.x.label, image.y.label)
+    bar = figure.colorbar(drawn, ax=axes, pad=0.03, aspect=28)
+    bar.set_label(image.label, fontsize=12, parse_math=False)
+    bar.ax.tick_params(labelsize=11)
+    bar.outline.set_visible(False)
+
+
+def _draw_curve(axes: "Axes", curve: Curve) -> None:
+    few = curve.rows.shape[1] <= 40
+    for number, row in enumerate(curve.rows):
+        label = curve.names[number] if curve.names else None
+        axes.plot(
+            curve.x.values,
+            row,
+            color=None if curve.names else "#3b528b",
+            linewidth=2,
+            marker="o" if few else None,
+            markersize=4.5,
+            label=label,
+        )
+    if _log_values(curve.rows):
+        axes.set_yscale("log")
+    if _log_places(curve.x.values):
+        axes.set_xscale("log")
+    if curve.names:
+        axes.legend(frameon=False)
+    axes.grid(color="#dddddd", linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    _label_axes(axes, curve.x.label, curve.label)
+
+
+def _label_axes(axes: "Axes", x: str, y: str) -> None:
+    axes.set_xlabel(x, fontsize=12, parse_math=False)
+    axes.set_ylabel(y, fontsize=12, parse_math=False)
+    axes.tick_params(labelsize=11)
+
+
+def _edges(axis: Axis) -> tuple[float, float]:
+    # pixels are centred on their points
+    half = (axis.values[-1] - axis.values[0]) / (len(axis.values) - 1) / 2
+    return float(axis.values[0] - half), float(axis.values[-1] + half)
+
+
+def _uniform(axis: Axis) -> bool:
+    steps = np.diff(axis.values)
+    return bool(np.ptp(steps) <= 1e-3 * abs(steps.mean()))
+
+
+def _equal_scales(image: Image) -> bool:
+    """Tell whether both axes measure the same and neither is much longer."""
+    span_x, span_y = np.ptp(image.x.values), np.ptp(image.y.values)
+    if image.x.units != image.y.units or not span_x > 0 or not span_y > 0:
+        return False
+    return bool(0.25 <= span_x / span_y <= 4)
+
+
+def _heavy_tailed(values: Any) -> bool:
+    usual = max(1.0, float(np.median(values.compressed())))
+    return bool(values.min() >= 0 and values.max() > 100 * usual)
+
+
+def _smooth(values: Any) -> bool:
+    """Tell whether neighbours are so alike that contours are lines, not noise."""
+    span = float(values.max() - values.min())
+    if min(values.shape) < 3 or not span > 0:
+        return False
+    bends = [np.abs(np.diff(values, 2, axis)).mean() for axis in (0, 1)]
+    return bool(max(bends) < 0.02 * span)
+
+
+def _log_values(rows: Any) -> bool:
+    present = rows.compressed()
+    positive = present[present > 0]
+    # exactly 0 is where a residual may end
+    return bool((present >= 0).all() and positive.size and _decades(positive) > 2)
+
+
+def _log_places(values: np.ndarray) -> bool:
+    # marks at 1, 10, 100, ... rather than an even count that starts at 1
+    if values.min() <= 0 or _decades(values) <= 2:
+        return False
+    return bool(np.median(values) < 0.1 * values.max())
+
+
+def _decades(values: np.ndarray) -> float:
+    return float(np.log10(values.max()) - np.log10(values.min()))
