@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: MIT
+"""What the documentation prints must work as printed."""
+
+import math
+import re
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def blocks(page, language):
+    """Return the code blocks of a page."""
+    text = (ROOT / "docs" / page).read_text()
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+
+
+def test_the_workload_of_the_guide_runs_with_the_same_bits(mpirun, hpcapp, tmp_path):
+    (tmp_path / "mywork").mkdir()
+    (tmp_path / "mywork" / "mean.py").write_text(
+        blocks("your-own-workload.md", "python")[0]
+    )
+    (tmp_path / "mean.yaml").write_text(blocks("your-own-workload.md", "yaml")[0])
+    f = np.arange(100000) % 7 * 1.0
+    for _ in range(10):
+        f[1:-1] = 0.5 * (f[:-2] + f[2:])
+    expected = math.fsum(f) / len(f)
+    for ranks in (1, 3):
+        done = mpirun(ranks, "run", "mean.yaml", "-o", f"r{ranks}", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.startswith(f"mywork.mean: mean {expected:.6f}\n")
+    same = hpcapp("compare", "r1", "r3", cwd=tmp_path)
+    assert same.returncode == 0, same.stdout
+
+
+def test_links_between_pages_lead_somewhere():
+    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
+    for page in pages:
+        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"

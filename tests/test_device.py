@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: MIT
+"""Laws of devices: threads, their number, and where compiled code is kept."""
+
+import os
+import stat
+import threading
+
+import pytest
+
+from hpcapp.config import Run
+from hpcapp.device import Device, cores, open_device, prepare_cache, share_threads
+from hpcapp.errors import ConfigError
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+@pytest.mark.parametrize("calls", [0, 1, 2, 7])
+def test_launch_returns_what_each_call_returned_in_order(threads, calls):
+    device = Device(threads)
+    arguments = [(k, 10) for k in range(calls)]
+    assert device.launch(lambda k, n: k * n, arguments) == [10 * k for k in range(calls)]
+    device.close()
+
+
+def test_as_many_calls_run_at_once_as_there_are_threads():
+    device = Device(3)
+    together = threading.Barrier(3, timeout=20)
+    device.launch(lambda _: together.wait(), [(k,) for k in range(3)])
+    device.close()
+
+
+def test_one_thread_calls_in_place():
+    device = Device(1)
+    names = device.launch(lambda _: threading.current_thread(), [(1,), (2,)])
+    assert set(names) == {threading.current_thread()}
+    device.close()
+
+
+@pytest.mark.parametrize("failing", [0, 1])
+def test_error_of_a_kernel_reaches_the_caller(failing):
+    device = Device(2)
+    with pytest.raises(ZeroDivisionError):
+        device.launch(lambda k: 1 // (k - failing), [(0,), (1,)])
+    device.close()
+
+
+def test_closed_device_has_no_threads_left():
+    before = threading.active_count()
+    device = Device(4)
+    device.launch(lambda: None, [()] * 4)
+    device.close()
+    device.close()
+    assert threading.active_count() == before
+
+
+def test_cuda_is_refused_and_auto_falls_back_and_says_so():
+    with pytest.raises(ConfigError) as caught:
+        open_device(Run(device="cuda"), "c.yaml", 2)
+    assert str(caught.value) == (
+        "c.yaml: run.device: cuda asked for, but this version has kernels for the CPU "
+        "only; use device: cpu, or auto to allow the CPU"
+    )
+    device = open_device(Run(device="auto"), "c.yaml", 1)
+    assert (device.name, device.note) == (
+        "cpu",
+        "cpu (auto: no CUDA kernels in this version)",
+    )
+    assert open_device(Run(), "c.yaml", 1).note == "cpu"
+
+
+def test_cores_are_those_of_the_mask():
+    if not hasattr(os, "sched_getaffinity"):
+        pytest.skip("this system has no masks")
+    assert set(cores()) == os.sched_getaffinity(0)
+    assert list(cores()) == sorted(cores())
+
+
+@pytest.mark.parametrize(
+    ("wanted", "masks", "threads"),
+    [
+        (3, [("a", (0,))], 3),
+        ("auto", [("a", (0, 1, 2, 3))], 4),
+        ("auto", [("a", (0, 1, 2, 3))] * 2, 2),
+        ("auto", [("a", (0, 1, 2, 3))] * 3, 1),
+        ("auto", [("a", (0, 1))] * 16, 1),
+        ("auto", [("a", (0, 1)), ("b", (0, 1))], 2),
+        ("auto", [("a", (0, 1)), ("a", (2, 3))], 2),
+    ],
+)
+def test_auto_shares_the_cores_of_a_mask_among_its_ranks(wanted, masks, threads):
+    assert share_threads(wanted, masks, 0) == threads
+
+
+def test_cache_that_is_set_is_left_alone():
+    environ = {"NUMBA_CACHE_DIR": "/x", "HPCAPP_CACHE": "/y"}
+    assert prepare_cache(environ) == environ["NUMBA_CACHE_DIR"] == "/x"
+
+
+def test_cache_is_made_for_the_user_alone(tmp_path):
+    environ = {"HPCAPP_CACHE": str(tmp_path / "cache")}
+    folder = prepare_cache(environ)
+    assert folder == environ["NUMBA_CACHE_DIR"] == str(tmp_path / "cache" / "numba")
+    assert stat.S_IMODE((tmp_path / "cache").stat().st_mode) == 0o700
+
+
+def test_cache_lies_in_the_job_s_own_folder_where_there_is_one(tmp_path):
+    folder = prepare_cache({"SLURM_TMPDIR": str(tmp_path)})
+    assert folder == str(tmp_path / f"hpcapp-{os.getuid()}" / "numba")
+
+
+def test_cache_that_others_could_have_written_is_not_used(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    open_to_all = tmp_path / "open"
+    open_to_all.mkdir()
+    open_to_all.chmod(0o777)
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path)
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    for base in (open_to_all, link, blocked / "inside"):
+        folder = prepare_cache({"HPCAPP_CACHE": str(base)})
+        assert not folder.startswith(str(base))
+        assert stat.S_IMODE(os.stat(folder).st_mode) == 0o700
