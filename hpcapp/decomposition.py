@@ -212,12 +212,17 @@ class Layout:
 
         The domain's, or the smallest extent of a block along a cut axis.
         """
-        thinnest = [
+        return min(self.domain.halo, self.thinnest)
+
+    @property
+    def thinnest(self) -> int:
+        """Least extent of a block along a cut axis; the domain's if none is cut."""
+        cut = [
             extent // n
             for n, extent in zip(self.grid, self.domain.shape, strict=True)
             if n > 1
         ]
-        return min([self.domain.halo, *thinnest])
+        return min(cut or self.domain.shape)
 
     def block(self, rank: int) -> Block:
         """Return the block of a rank: all zeros where it owns nothing."""

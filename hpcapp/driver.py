@@ -274,11 +274,8 @@ class _Run:
             f"{machine.mpi}"
         )
         self.log.info(f"writer {self.written_by}; device {self.device.note}")
-        if layout.halo < layout.domain.halo and layout.used > 1:
-            self.log.info(
-                f"halo depth {layout.halo} instead of {layout.domain.halo}: no more "
-                "than the thinnest block"
-            )
+        if layout.used > 1:
+            self.log.info(f"halo depth {self.workload.halo(layout)}")
         for rank, (node, mask) in enumerate(machine.masks):
             self.log.detail(
                 f"rank {rank}: {node}, cores {','.join(str(c) for c in mask)}, "

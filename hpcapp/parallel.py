@@ -56,15 +56,20 @@ def run_parallel(options: Any, arguments: Sequence[str]) -> int:
     try:
         comm = world.start(Clock())
     except LaunchError as error:
+        if options.verb == "doctor":
+            from hpcapp.doctor.checks import report_launch
+
+            return report_launch(error, options.json)
         if launch.rank == 0:
             print(f"hpcapp: {error}", file=sys.stderr, flush=True)
         return error.code
+    started = time.monotonic() - begun
     apart = comm.duplicate()
     try:
         if options.verb == "doctor":
             from hpcapp.doctor.checks import run_doctor
 
-            return int(run_doctor(comm, options.directory, options.json))
+            return run_doctor(comm, options.directory, options.json, started)
         return _run(comm, options, arguments, stops)
     except HpcappError as error:
         return _end_with(comm, apart, error)

@@ -19,6 +19,7 @@ __all__ = [
     "BASELINE",
     "Plan",
     "check_memory",
+    "halo_sent",
     "make_plan",
     "memory_limit",
     "show_bytes",
@@ -146,7 +147,8 @@ def make_plan(problem: Problem, ranks: int) -> Plan:
     workload, layout = problem.workload, problem.layout(ranks)
     domain = layout.domain
     shapes = [layout.block(rank).shape for rank in range(layout.used)]
-    sent = [_halo_sent(layout, rank) for rank in range(layout.used)]
+    depth = workload.halo(layout) if layout.used > 1 else 0
+    sent = [halo_sent(layout, rank, depth) for rank in range(layout.used)]
     arrays = tuple(workload.memory(layout, rank) for rank in range(ranks))
     mask = ("here", cores())
     config = problem.config
@@ -159,7 +161,7 @@ def make_plan(problem: Problem, ranks: int) -> Plan:
         grid=layout.grid,
         smallest=min(shapes, key=prod),
         largest=max(shapes, key=prod),
-        halo_depth=layout.halo if layout.used > 1 else 0,
+        halo_depth=depth,
         halo_messages=max(count for count, _ in sent),
         halo_bytes=max(size for _, size in sent),
         array_bytes=arrays,
@@ -171,9 +173,9 @@ def make_plan(problem: Problem, ranks: int) -> Plan:
     )
 
 
-def _halo_sent(layout: Layout, rank: int) -> tuple[int, int]:
-    depth, block = layout.halo, layout.block(rank)
-    extended = list(block.shape)
+def halo_sent(layout: Layout, rank: int, depth: int) -> tuple[int, int]:
+    """Return messages and bytes (of float64) that a rank sends in one exchange."""
+    extended = list(layout.block(rank).shape)
     messages = points = 0
     for axis, pair in enumerate(layout.neighbours(rank)):
         sides = sum(other is not None for other in pair)

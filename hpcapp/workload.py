@@ -293,6 +293,21 @@ class Workload(ABC):
     def answer(self, state: State) -> Answer:
         """Return the outcome, after the last step."""
 
+    def halo(self, layout: Layout) -> int:
+        """Return the points exchanged with neighbours; pure, used by `plan`.
+
+        Parameters
+        ----------
+        layout : Layout
+            The blocks.
+
+        Returns
+        -------
+        int
+            At most `layout.halo`, the default.
+        """
+        return layout.halo
+
     def memory(self, layout: Layout, rank: int) -> int:
         """Return the bytes of arrays that a rank holds while it computes.
 

@@ -20,8 +20,8 @@ __all__ = ["plot_result"]
 
 SUFFIXES = (".png", ".svg", ".pdf")
 
-# a 16:9 slide of 1600 x 900 pixels
-SIZE, DOTS = (12.8, 7.2), 125
+# 16:9, about 1340 x 760 pixels: sharp on a slide, small in a README
+SIZE, DOTS = (12.8, 7.2), 105
 
 GREY = "#555555"
 
@@ -156,8 +156,9 @@ def _draw_image(figure: "Figure", axes: "Axes", image: Image) -> None:
         )
     if not image.whole and _smooth(values):
         levels = np.linspace(values.min(), values.max(), CONTOURS + 2)[1:-1]
-        places = image.x.values, image.y.values
-        axes.contour(*places, values, levels, colors="white", linewidths=0.6, alpha=0.7)
+        look: dict[str, Any] = {"colors": "white", "linestyles": "solid"}
+        look |= {"linewidths": 0.6, "alpha": 0.7}
+        axes.contour(image.x.values, image.y.values, values, levels, **look)
     axes.set_xlim(image.x.values[0], image.x.values[-1])
     axes.set_ylim(image.y.values[0], image.y.values[-1])
     axes.set_aspect("equal" if _equal_scales(image) else "auto")
@@ -186,7 +187,8 @@ def _draw_curve(axes: "Axes", curve: Curve) -> None:
     if _log_places(curve.x.values):
         axes.set_xscale("log")
     if curve.names:
-        axes.legend(frameon=False)
+        for text in axes.legend(frameon=False, fontsize=11).get_texts():
+            text.set_parse_math(False)
     axes.grid(color="#dddddd", linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)

@@ -7,7 +7,7 @@ from mpi4py import MPI
 
 from hpcapp.decomposition import Domain, Layout
 from hpcapp.mpi.comm import Comm
-from hpcapp.planning import _halo_sent
+from hpcapp.planning import halo_sent
 
 pytestmark = pytest.mark.mpi
 
@@ -78,7 +78,7 @@ def test_plan_counts_what_is_sent(comm):
         layout = Layout.choose(Domain(("y", "x"), (64, 48), depth), comm.size)
         _, array = make(layout, comm.rank, depth)
         halo = comm.halo(array, layout, depth, depth)
-        assert (halo.messages, halo.bytes) == _halo_sent(layout, comm.rank)
+        assert (halo.messages, halo.bytes) == halo_sent(layout, comm.rank, depth)
         halo.close()
 
 

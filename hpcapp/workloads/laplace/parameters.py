@@ -109,8 +109,8 @@ class Parameters(Model):
     check_every: Count = parameter(
         32, "sweeps between residuals; part of the result", le=10**9
     )
-    halo_depth: Annotated[Count, Field(le=64)] = parameter(
-        2, "points exchanged with neighbours: that many levels follow an exchange"
+    halo_depth: Annotated[Count, Field(le=64)] | None = parameter(
+        None, "points exchanged: that many levels follow; null: as many as pay"
     )
 
     @model_validator(mode="after")

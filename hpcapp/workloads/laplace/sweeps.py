@@ -39,6 +39,8 @@ class Sweeper:
         Boundary expressions and source.
     omega : float or None
         Relaxation factor of red-black sweeps; None for Jacobi's method.
+    depth : int
+        Points exchanged with neighbours, >= 1.
 
     Notes
     -----
@@ -49,11 +51,17 @@ class Sweeper:
     """
 
     def __init__(
-        self, ctx: Context, grid: Grid, sides: Any, source: Any, omega: float | None
+        self,
+        ctx: Context,
+        grid: Grid,
+        sides: Any,
+        source: Any,
+        omega: float | None,
+        depth: int,
     ) -> None:
         self._ctx, self._grid, self._omega = ctx, grid, omega
         self._block = block = ctx.block
-        self._margin = margin = max(1, ctx.layout.halo)
+        self._margin = margin = depth
         self._levels_a_sweep = 1 if omega is None else 2
         neighbours = ctx.layout.neighbours(ctx.comm.rank)
         self._sides = [other is not None for pair in neighbours for other in pair]

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: MIT
+"""What each rank sees of its machine, gathered on all ranks."""
+
+import os
+import re
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from typing import TYPE_CHECKING
+
+import hpcapp
+from hpcapp.device import cores
+from hpcapp.doctor.trials import file_system, shared
+from hpcapp.mpi import world
+from hpcapp.planning import memory_limit
+from hpcapp.store.provenance import LIBRARIES
+
+if TYPE_CHECKING:
+    from hpcapp.mpi.comm import Comm
+
+__all__ = ["Rank", "look_around", "versions"]
+
+
+@dataclass(frozen=True)
+class Rank:
+    """One rank's view; plain data that travels.
+
+    Parameters
+    ----------
+    host : str
+        Name of its node.
+    cores, allowed : tuple of int
+        Cores that it is bound to, and those that it could be bound to.
+    memory : int
+        Bytes that may be used on its node.
+    versions : mapping
+        Of the program and its libraries; "missing" where there is none.
+    start_seconds, numba_seconds : float
+        Import and start of MPI, and import of Numba; the latter -1 if it fails.
+    cache : str
+        Folder of compiled kernels.
+    cache_fault : str
+        Why nothing can be written there, or "".
+    cache_shared : str
+        The file system of that folder if nodes share it, else "".
+    """
+
+    host: str
+    cores: tuple[int, ...]
+    allowed: tuple[int, ...]
+    memory: int
+    versions: Mapping[str, str]
+    start_seconds: float
+    numba_seconds: float
+    cache: str
+    cache_fault: str
+    cache_shared: str
+
+
+def versions(mpi: str) -> dict[str, str]:
+    """Return versions as installed, without importing the libraries.
+
+    Parameters
+    ----------
+    mpi : str
+        The MPI library.
+
+    Returns
+    -------
+    dict of str to str
+        "missing" for a library that is not installed.
+    """
+    import platform
+
+    found = {"hpcapp": hpcapp.__version__, "Python": platform.python_version()}
+    found["MPI"] = mpi
+    for name in LIBRARIES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = "missing"
+    return found
+
+
+def look_around(comm: "Comm", start_seconds: float) -> list[Rank]:
+    """Return what all ranks see; collective.
+
+    Parameters
+    ----------
+    comm : Comm
+        The ranks.
+    start_seconds : float
+        What import and start of MPI took on this rank.
+
+    Returns
+    -------
+    list of Rank
+        In rank order, on all ranks.
+    """
+    cache = os.environ.get("NUMBA_CACHE_DIR", "")
+    mine = Rank(
+        host=world.host(),
+        cores=cores(),
+        allowed=_allowed(),
+        memory=memory_limit(os.environ),
+        versions=versions(world.library()),
+        start_seconds=start_seconds,
+        numba_seconds=_time_numba(),
+        cache=cache,
+        cache_fault=_try_folder(cache),
+        cache_shared=shared(file_system(cache)),
+    )
+    return comm.all(mine)
+
+
+def _allowed() -> tuple[int, ...]:
+    """Return the cores that the control group leaves to this process."""
+    mine = cores()
+    if not hasattr(os, "sched_setaffinity"):
+        return mine
+    try:
+        # the kernel cuts the wish down to what is allowed, and tells
+        os.sched_setaffinity(0, range(os.sysconf("SC_NPROCESSORS_CONF")))
+        return cores()
+    except (OSError, ValueError):
+        return mine
+    finally:
+        os.sched_setaffinity(0, mine)
+
+
+def _time_numba() -> float:
+    begun = time.perf_counter()
+    try:
+        import numba  # noqa: F401
+    except ImportError:
+        return -1.0
+    return time.perf_counter() - begun
+
+
+def _try_folder(folder: str) -> str:
+    """Return why compiled kernels cannot be kept in a folder, or ""."""
+    base, name = os.path.split(folder)
+    if base == tempfile.gettempdir() and re.fullmatch(r"hpcapp-\w{8}", name):
+        # what `prepare_cache` falls back to
+        return "it is of this run only, as the usual one is not the user's own"
+    try:
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return ""
+    except OSError as error:
+        return error.strerror or str(error)

@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: MIT
+"""What is tried on all ranks: writing into a directory, messages."""
+
+import os
+import tempfile
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from hpcapp.mpi.comm import Comm
+
+__all__ = ["Exchange", "Trial", "file_system", "ping_pong", "shared", "try_directory"]
+
+# shared by nodes: slow for many small files, and renames may not be atomic
+SHARED = ("nfs", "lustre", "gpfs", "beegfs", "ceph", "cifs", "afs", "panfs", "wekafs")
+
+SMALL, LARGE = 8, 1 << 20
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What came of writing into a directory.
+
+    Parameters
+    ----------
+    directory : str
+        As given.
+    fault : str
+        Why rank 0 cannot write there, or "".
+    blind : tuple of int
+        Ranks that do not see what rank 0 wrote.
+    direct : str
+        Why MPI-IO does not work there, or "".
+    system : str
+        Type of the file system, "" if unknown.
+    """
+
+    directory: str
+    fault: str
+    blind: tuple[int, ...]
+    direct: str
+    system: str
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """Messages to and fro between rank 0 and the last rank.
+
+    Parameters
+    ----------
+    latency : float
+        Seconds for 8 bytes one way, median.
+    rate : float
+        Bytes per second of 1 MiB messages, median.
+    """
+
+    latency: float
+    rate: float
+
+
+def try_directory(comm: "Comm", directory: str) -> Trial:
+    """Write into a directory in all ways that a run might; collective.
+
+    Parameters
+    ----------
+    comm : Comm
+        The ranks.
+    directory : str
+        Where results are to go.
+
+    Returns
+    -------
+    Trial
+        The same on all ranks.
+    """
+    from hpcapp.mpi.files import probe
+
+    token, fault = comm.broadcast(_leave_token(directory) if comm.root else ("", ""))
+    system = file_system(directory)
+    if fault:
+        return Trial(directory, fault, (), "", comm.broadcast(system))
+    seen = comm.all(os.path.exists(token))
+    if comm.root:
+        os.unlink(token)
+    blind = tuple(rank for rank, sees in enumerate(seen) if not sees)
+    direct = "" if blind else probe(comm, directory)
+    return Trial(directory, "", blind, direct, comm.broadcast(system))
+
+
+def _leave_token(directory: str) -> tuple[str, str]:
+    try:
+        descriptor, token = tempfile.mkstemp(prefix=".hpcapp-", dir=directory)
+    except OSError as error:
+        return "", error.strerror or str(error)
+    os.close(descriptor)
+    return token, ""
+
+
+def ping_pong(comm: "Comm") -> Exchange | None:
+    """Time messages between the first and the last rank; collective.
+
+    Parameters
+    ----------
+    comm : Comm
+        The ranks.
+
+    Returns
+    -------
+    Exchange or None
+        The same on all ranks; None for one rank.
+    """
+    if comm.size == 1:
+        return None
+    small = _half_round_trip(comm, np.zeros(SMALL, np.uint8), 40)
+    large = _half_round_trip(comm, np.zeros(LARGE, np.uint8), 8)
+    return comm.broadcast(Exchange(small, LARGE / large))
+
+
+def _half_round_trip(comm: "Comm", data: np.ndarray, repeats: int) -> float:
+    last, times = comm.size - 1, []
+    # the first ones pay for the connection
+    for _ in range(repeats + 2):
+        begun = time.perf_counter()
+        if comm.root:
+            comm.send(data, last)
+            comm.receive(data, last)
+        elif comm.rank == last:
+            comm.receive(data, 0)
+            comm.send(data, 0)
+        times.append((time.perf_counter() - begun) / 2)
+    # ranks that take no part measure nothing: rank 0's value counts
+    return max(float(np.median(times[2:])), 1e-9)
+
+
+def file_system(path: str, mounts: str = "/proc/self/mounts") -> str:
+    """Return the type of the file system that holds a path.
+
+    Parameters
+    ----------
+    path : str
+        It need not exist.
+    mounts : str
+        The kernel's table, for tests.
+
+    Returns
+    -------
+    str
+        Such as ``ext4`` or ``nfs4``; "" where the system does not tell.
+    """
+    real = os.path.realpath(path)
+    longest, kind = "", ""
+    try:
+        with open(mounts, encoding="utf-8", errors="replace") as stream:
+            for line in stream:
+                fields = line.split()
+                place = fields[1].replace("\\040", " ")
+                inside = place == "/" or real == place or real.startswith(place + "/")
+                if inside and len(place) >= len(longest):
+                    longest, kind = place, fields[2]
+    except (OSError, IndexError):
+        return ""
+    return kind
+
+
+def shared(system: str) -> str:
+    """Return a type of file system if nodes share it, else ""."""
+    return system if system.removeprefix("fuse.").startswith(SHARED) else ""
