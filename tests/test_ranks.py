@@ -47,8 +47,7 @@ def test_contract_on_16_ranks(mpirun):
 
 
 @pytest.mark.medium
-@pytest.mark.parametrize("ranks", [1, 3])
-def test_mpi_and_contract_with_open_mpi(ranks):
+def test_mpi_and_contract_with_open_mpi():
     folder = os.environ.get("HPCAPP_TEST_OPENMPI", "")
     if not folder:
         pytest.skip("no second environment: HPCAPP_TEST_OPENMPI is not set")
@@ -57,7 +56,7 @@ def test_mpi_and_contract_with_open_mpi(ranks):
         run_tests(
             bin_folder / "mpirun",
             bin_folder / "python",
-            ranks,
+            3,
             tests,
             240,
             open_mpi_environ(),

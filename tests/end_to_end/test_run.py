@@ -187,7 +187,7 @@ def test_too_large_a_problem_is_refused_with_the_numbers(mpirun, tmp_path):
 
 # --- stop, resume, lock
 
-LONG = ["--set", "parameters.tolerance=0", "--set", "parameters.max_iterations=40000"]
+LONG = ["--set", "parameters.tolerance=0", "--set", "parameters.max_iterations=15000"]
 LONG += ["--set", "parameters.shape=[301, 301]", "--set", "parameters.check_every=16"]
 
 
