@@ -171,6 +171,7 @@ def _plan(options: Any) -> int:
     if ranks < 1:
         raise ConfigError(f"-n: must be >= 1, got {ranks}")
     problem = read_problem(options.config, tuple(options.settings))
+    problem.check()
     plan = make_plan(problem, ranks)
     print(json.dumps(plan.as_dict()) if options.json else plan.text())
     return Exit.DONE

@@ -144,7 +144,10 @@ Duration = Annotated[
         {
             "anyOf": [
                 {"type": "number", "exclusiveMinimum": 0},
-                {"type": "string", "pattern": r"^(\d+(\.\d*)? *(s|min|h|d)|\d+:\d\d:\d\d)$"},
+                {
+                    "type": "string",
+                    "pattern": r"^(\d+(\.\d*)? *(s|min|h|d)|\d+:\d\d:\d\d)$",
+                },
             ]
         }
     ),
@@ -161,9 +164,7 @@ def _threads(value: object) -> object:
 Threads = Annotated[
     int | Literal["auto"],
     BeforeValidator(_threads),
-    WithJsonSchema(
-        {"anyOf": [{"type": "integer", "minimum": 1}, {"const": "auto"}]}
-    ),
+    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1}, {"const": "auto"}]}),
 ]
 
 

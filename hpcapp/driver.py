@@ -4,6 +4,7 @@
 Raises; never aborts or exits, so that a notebook engine survives it.
 """
 
+import importlib
 import os
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -173,6 +174,7 @@ def check(problem: Problem, machine: Machine) -> str:
     ConfigError
         If grid, device or memory do not fit.
     """
+    problem.check()
     plan = make_plan(problem, len(machine.nodes))
     open_device(problem.config.run, problem.config.origin, 1).close()
     return check_memory(problem, plan, machine.nodes, machine.limits)
@@ -283,15 +285,19 @@ class _Run:
             )
 
     def _compile(self) -> None:
-        # one rank a node compiles, the others then load from the node's cache
+        # one rank a node compiles, the others then load from the node's cache;
+        # the compiler itself all can load at once
         node = self.comm.node()
         before = self.clock.enter("compile")
+        importlib.import_module("numba")
         for turn in (True, False):
             if node.root is turn:
                 self.workload.warm_up(self.device)
                 warm_up(self.workload.fields())
             if turn:
                 node.barrier()
+        # nobody waits for a compiler inside an exchange
+        self.comm.barrier()
         self.clock.enter(before)
 
     def _context(self) -> Context:

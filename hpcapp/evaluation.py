@@ -7,9 +7,42 @@ Numba is imported by the first evaluation, not by the import of this module.
 import numpy as np
 from numpy.typing import NDArray
 
-from hpcapp.postfix import MAX_VARIABLES, Program
+from hpcapp.postfix import ARITY, MAX_VARIABLES, Op, Program, compute
 
-__all__ = ["evaluate_grid", "evaluate_points"]
+__all__ = ["evaluate_grid", "evaluate_number", "evaluate_points"]
+
+
+def evaluate_number(program: Program, *values: float) -> float:
+    """Evaluate a program at one point, in plain Python.
+
+    For a few thousand points: 0.3 us an operation, but no compiled kernel, whose
+    loading costs every rank 0.25 s.
+
+    Parameters
+    ----------
+    program : Program
+        The program.
+    *values : float
+        One number for each of the program's variables, in their order.
+
+    Returns
+    -------
+    float
+        The value; NaN where an operation on the way has no finite one.
+    """
+    stack: list[float] = []
+    for code, operand in zip(program.opcodes, program.operands, strict=True):
+        op = Op(code)
+        if op == Op.CONSTANT:
+            stack.append(program.constants[operand])
+        elif op == Op.VARIABLE:
+            stack.append(float(values[operand]))
+        elif op == Op.POWER_INTEGER:
+            stack.append(compute(Op.POWER, [stack.pop(), float(operand)]))
+        else:
+            taken = [stack.pop() for _ in range(ARITY[op])]
+            stack.append(compute(op, taken[::-1]))
+    return stack[0]
 
 
 def evaluate_grid(

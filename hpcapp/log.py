@@ -38,7 +38,8 @@ class Log:
             Append to it instead of starting anew.
         """
         if self.speaks:
-            self._file = open(path, "a" if keep else "w", encoding="utf-8")
+            mode = "a" if keep else "w"
+            self._file = open(path, mode, encoding="utf-8")  # noqa: SIM115
             for line in self._kept:
                 print(line, file=self._file, flush=True)
             self._kept.clear()

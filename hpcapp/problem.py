@@ -74,6 +74,19 @@ class Problem:
                 f"{self.config.origin}: run.process_grid: {error}"
             ) from None
 
+    def check(self) -> None:
+        """Let the workload look at its values and inputs.
+
+        Raises
+        ------
+        ConfigError
+            If it refuses them.
+        """
+        try:
+            self.workload.check()
+        except ConfigError as error:
+            raise ConfigError(f"{self.config.origin}: {error}") from None
+
     def text(self) -> str:
         """Return the whole configuration as YAML, defaults included."""
         return dump_yaml(self.config.document())
@@ -131,8 +144,11 @@ def dump_yaml(document: dict[str, Any]) -> str:
     yaml.default_flow_style = None
     yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
     stream = StringIO()
-    # through JSON: tuples and NumPy scalars become what YAML knows
-    yaml.dump(json.loads(json.dumps(document)), stream)
+    # through JSON: tuples become lists, which YAML knows
+    text = json.dumps(document, ensure_ascii=False)
+    # unescaped, these would read back as the blank of a folded line
+    yaml.allow_unicode = not any(char in text for char in "\x85\u2028\u2029")
+    yaml.dump(json.loads(text), stream)
     return stream.getvalue()
 
 

@@ -85,7 +85,8 @@ class Lock:
         who = f"process {owner.get('pid', '?')} on {owner.get('host', '?')}"
         return RunDirectoryError(
             f"{folder}: in use by another run ({who}); wait for it, choose another "
-            f"directory with --output, or, if it is dead for certain, remove {self.path}"
+            "directory with --output, or, if it is dead for certain, remove "
+            f"{self.path}"
         )
 
 

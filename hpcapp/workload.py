@@ -293,6 +293,17 @@ class Workload(ABC):
     def answer(self, state: State) -> Answer:
         """Return the outcome, after the last step."""
 
+    def check(self) -> None:  # noqa: B027
+        """Refuse what only a look at the values or the inputs can tell.
+
+        Called on rank 0, before any file is touched.
+
+        Raises
+        ------
+        ConfigError
+            Naming the key, without the place of the configuration.
+        """
+
     def halo(self, layout: Layout) -> int:
         """Return the points exchanged with neighbours; pure, used by `plan`.
 

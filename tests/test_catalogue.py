@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: MIT
 """Laws of `hpcapp list` and `hpcapp init`: complete, from the models, and valid."""
 
+import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 
+import netCDF4
 import pytest
 
 from hpcapp.config import Count, Duration, Integer, Model, Real, Run, parameter
@@ -107,7 +110,9 @@ def test_unknown_name_is_refused_with_the_nearest(name, hint):
     )
 
 
-@pytest.mark.parametrize("value", [0.0, 1e-6, 1e300, -2, True, None, "sin(pi*x)", "off"])
+@pytest.mark.parametrize(
+    "value", [0.0, 1e-6, 1e300, -2, True, None, "sin(pi*x)", "off"]
+)
 @pytest.mark.parametrize("wrap", [lambda v: v, lambda v: [v, [v]], lambda v: {"k": v}])
 def test_flow_reads_back_as_the_same_value(value, wrap):
     text = flow(wrap(value))
@@ -116,17 +121,37 @@ def test_flow_reads_back_as_the_same_value(value, wrap):
 
 
 @pytest.mark.parametrize(
-    "text", ["600 s", "1e5", "12:30:00", "a: b", "#", "", "null", "{name}/x", "x, y", "~"]
+    "text",
+    [
+        "600 s",
+        "1e5",
+        "12:30:00",
+        "a: b",
+        "#",
+        "",
+        "null",
+        "{name}/x",
+        "results/{name}",
+        "x, y",
+        "~",
+    ],
 )
 def test_flow_quotes_texts_that_yaml_would_take_for_something_else(text):
     for value in (text, [text]):
         assert parse_yaml(f"key: {flow(value)}", "test").values["key"] == value
 
 
+def test_numbers_are_written_as_people_do():
+    assert [flow(value) for value in (1e300, 1e-6, 2.0)] == ["1e300", "1e-6", "2.0"]
+
+
 @pytest.mark.parametrize(
     ("schema", "words"),
     [
-        ({"type": "number", "exclusiveMinimum": 0, "maximum": 2}, "number > 0 and <= 2"),
+        (
+            {"type": "number", "exclusiveMinimum": 0, "maximum": 2},
+            "number > 0 and <= 2",
+        ),
         ({"anyOf": [{"type": "number"}, {"type": "string"}]}, "number or text"),
         ({"enum": ["a", "b", 3]}, "a | b | 3"),
         ({"type": "integer", "minimum": 1000001}, "whole number >= 1000001"),
@@ -201,7 +226,9 @@ def test_alternatives_in_the_comments_of_a_shipped_starter_are_valid(tmp_path, r
         own.write_text(text)
         setting = f"parameters.{key}={value}"
         read_problem(str(own), (setting,), {}).workload.fields()
-    changed = text.replace("  accuracy: 1e-6\n", "").replace("# tolerance: 1e-8", "\n  tolerance: 1e-8")
+    changed = text.replace("  accuracy: 1e-6\n", "").replace(
+        "# tolerance: 1e-8", "\n  tolerance: 1e-8"
+    )
     own.write_text(changed)
     assert read_problem(str(own), (), {}).config.parameters.tolerance == 1e-8
 
@@ -220,13 +247,17 @@ def test_starter_that_cannot_be_written_says_why(tmp_path):
 
 
 def test_starter_of_unknown_workload_is_refused(tmp_path):
-    with pytest.raises(ConfigError, match="init: workload: no workload 'lapace', did you"):
+    with pytest.raises(
+        ConfigError, match="init: workload: no workload 'lapace', did you"
+    ):
         write_starter("lapace", str(tmp_path / "x.yaml"))
 
 
 def test_commands_use_the_default_name_and_exit_codes(hpcapp, tmp_path):
     done = hpcapp("init", "laplace", cwd=tmp_path)
-    assert done.returncode == 0 and done.stdout.startswith("laplace.yaml: written; next")
+    assert done.returncode == 0 and done.stdout.startswith(
+        "laplace.yaml: written; next"
+    )
     again = hpcapp("init", "laplace", cwd=tmp_path)
     assert again.returncode == 2 and "exists already" in again.stderr
     assert hpcapp("list", "laplace").stdout.startswith("laplace: ")
@@ -242,11 +273,6 @@ sys.exit(f"{sys.argv[1]}: imports {heavy}" if heavy else 0)
 
 
 def test_serial_commands_import_neither_mpi_nor_numba_nor_xarray(root, tmp_path):
-    import os
-    import subprocess
-
-    import netCDF4
-
     for name in ("a.nc", "b.nc"):
         with netCDF4.Dataset(tmp_path / name, "w") as file:
             file.createVariable("v", "f8", ())[...] = 1

@@ -95,7 +95,9 @@ def test_first_is_first_in_c_order_and_all_are_counted(pair, monkeypatch):
     for limit in (1 << 23, 32):
         # in pieces of four values too
         monkeypatch.setattr(
-            module, "pieces", lambda shape, item, limit=limit: pieces(shape, item, limit)
+            module,
+            "pieces",
+            lambda shape, item, limit=limit: pieces(shape, item, limit),
         )
         found = pair("u", wrong.reshape(4, 6), 7.0)
         assert "u[1, 3] (y, x) is the first" in found.text
@@ -141,9 +143,10 @@ def test_coordinates_integers_and_texts_are_compared(pair, name, value, text):
 
 
 def test_scalars_are_compared(pair):
-    assert "bound is the first to differ:\n  A  0.5\n  B  0.75\n" in pair(
-        "bound", (), 0.75
-    ).text
+    assert (
+        "bound is the first to differ:\n  A  0.5\n  B  0.75\n"
+        in pair("bound", (), 0.75).text
+    )
 
 
 @pytest.mark.parametrize(
@@ -166,7 +169,10 @@ def test_bad_tolerance_is_refused(tmp_path, tolerance):
     ("change", "text"),
     [
         ({"u": (("y", "x"), np.zeros((4, 6), "f4"))}, "u: type <f8 in A, <f4 in B"),
-        ({"u": (("y", "z"), np.zeros((4, 6)))}, "u: dimensions (y, x) in A, (y, z) in B"),
+        (
+            {"u": (("y", "z"), np.zeros((4, 6)))},
+            "u: dimensions (y, x) in A, (y, z) in B",
+        ),
         ({"u": (("y",), np.zeros(4))}, "u: dimensions (y, x) in A, (y) in B"),
         ({"v": (("n",), np.zeros(2))}, "v: only in B"),
         ({"x": None}, "x: only in A"),
@@ -199,7 +205,7 @@ def test_many_differing_variables_are_counted(tmp_path):
 def test_run_directory_stands_for_its_result(tmp_path):
     folder = tmp_path / "run"
     folder.mkdir()
-    with pytest.raises(ResultError, match="has no result.nc"):
+    with pytest.raises(ResultError, match=r"has no result\.nc"):
         compare_results(str(folder), str(folder), None)
     write(folder / "result.nc", field())
     assert compare_results(str(folder), str(folder / "result.nc"), None).equal
@@ -253,7 +259,9 @@ def test_pieces_follow_one_another_in_c_order_and_are_bounded(shape, limit):
     index = np.arange(np.prod(shape, dtype=int)).reshape(shape)
     boxes = [index[box] for box in pieces(tuple(shape), 1, limit)]
     assert all(box.size <= limit for box in boxes)
-    np.testing.assert_array_equal(np.concatenate([[], *map(np.ravel, boxes)]), index.ravel())
+    np.testing.assert_array_equal(
+        np.concatenate([[], *map(np.ravel, boxes)]), index.ravel()
+    )
 
 
 def test_integers_are_measured_exactly_where_floats_cannot():
@@ -263,6 +271,12 @@ def test_integers_are_measured_exactly_where_floats_cannot():
         found = Rule().measure(one, other)
         assert (found.differing, found.absolute) == (3, 2.0**64 - 1)
         assert Rule().measure(one[:1], other[:1]).absolute == 1
+
+
+def test_relative_means_relative_to_the_larger():
+    for a, b in ((1.0, 2.0), (2.0, 1.0), (-2.0, -1.0)):
+        found = Rule(0.5).measure(np.array([a]), np.array([b]))
+        assert (found.differing, found.relative) == (0, 0.5)
 
 
 def test_infinity_is_like_no_number_but_itself():
@@ -297,7 +311,13 @@ def test_values_are_shown_in_full(value, text):
 
 @pytest.mark.parametrize(
     "layout",
-    [None, "no json", "[]", json.dumps({**LAYOUT, "grid": [9, 9]}), json.dumps({"ranks": 1})],
+    [
+        None,
+        "no json",
+        "[]",
+        json.dumps({**LAYOUT, "grid": [9, 9]}),
+        json.dumps({"ranks": 1}),
+    ],
 )
 def test_layout_that_makes_no_sense_names_no_owner(layout):
     assert spread_of({} if layout is None else {"hpcapp_layout": layout}) is None
@@ -311,4 +331,4 @@ def test_dimensions_without_coordinates_are_no_variables(tmp_path):
         for name, (dims, _) in field().items():
             assert dimensions(found[name]) == dims
     with h5py.File(tmp_path / "b.h5", "w") as file:
-        assert dimensions(file.create_dataset("v", (2, 3))) == ("?", "?")
+        assert dimensions(file.create_dataset("v", (2, 3), "f8")) == ("?", "?")

@@ -48,7 +48,9 @@ parameters:
 
 def test_negative_tolerance_is_named_by_file_line_key_and_spelling():
     message = refusal(EXAMPLE)
-    assert message.startswith("configs/laplace.yaml:7: parameters.tolerance: must be > 0")
+    assert message.startswith(
+        "configs/laplace.yaml:7: parameters.tolerance: must be > 0"
+    )
     assert message.endswith(", got -1e-6")
     assert "\n" not in message
 
@@ -275,7 +277,8 @@ def test_durations(text, seconds):
 
 
 @pytest.mark.parametrize(
-    "text", ["5 m", "'600'", "1:00", "00:60:00", "true", "s", "-1 s", "1 s s", "''", "[1]"]
+    "text",
+    ["5 m", "'600'", "1:00", "00:60:00", "true", "s", "-1 s", "1 s s", "''", "[1]"],
 )
 def test_what_is_no_duration_is_refused(text):
     message = refusal(f"workload: laplace\nrun: {{wall_time: {text}}}\n")
@@ -431,7 +434,16 @@ TEXTS = st.text(
     st.characters(codec="utf-8", exclude_characters="\0${}~"), min_size=1, max_size=40
 )
 EXPRESSIONS = st.sampled_from(
-    ["sin(pi*x)", "10", "1e5", "x", "1_0", "  x  +  y", "x*y - " * 30 + "1", "0 < x < 1"]
+    [
+        "sin(pi*x)",
+        "10",
+        "1e5",
+        "x",
+        "1_0",
+        "  x  +  y",
+        "x*y - " * 30 + "1",
+        "0 < x < 1",
+    ]
 )
 FLOATS = st.floats(1e-6, 0.999)
 
@@ -561,9 +573,28 @@ VALID = {
     "keep": ["7"],
 }
 VALUES = [
-    *("1", "-1", "0", "1e-6", "1e8", "1e300", "-1e300", "1e-320", ".nan", ".inf", "010"),
+    *(
+        "1",
+        "-1",
+        "0",
+        "1e-6",
+        "1e8",
+        "1e300",
+        "-1e300",
+        "1e-320",
+        ".nan",
+        ".inf",
+        "010",
+    ),
     *("9" * 39, "true", "yes", "null", "''", "x", "sin(pi*x)", "1/0", "'**'", "0.5"),
-    *("[5, 5]", "[5]", "[[0, 1], [0, 1]]", "[[0, 1e-300], [-1e308, 1e308]]", "[]", "{}"),
+    *(
+        "[5, 5]",
+        "[5]",
+        "[[0, 1], [0, 1]]",
+        "[[0, 1e-300], [-1e308, 1e308]]",
+        "[]",
+        "{}",
+    ),
     *("{top: 1}", "{a: {b: [c]}}", "auto", "cuda", "sor", "jacobi", "laplace", ".x"),
     *("600 s", "2 h", "99:99:99", "'{name}'", "${HOME}", "${NOPE}", "é", "\U0001f600"),
     *("1_000", "2026-01-01", "x" * 3000, "|\n    a\n    b", "[[[[1]]]]", "{top: [1]}"),

@@ -17,7 +17,9 @@ from hpcapp.errors import ConfigError
 def test_launch_returns_what_each_call_returned_in_order(threads, calls):
     device = Device(threads)
     arguments = [(k, 10) for k in range(calls)]
-    assert device.launch(lambda k, n: k * n, arguments) == [10 * k for k in range(calls)]
+    assert device.launch(lambda k, n: k * n, arguments) == [
+        10 * k for k in range(calls)
+    ]
     device.close()
 
 

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from hpcapp.evaluation import evaluate_grid, evaluate_points
+from hpcapp.evaluation import evaluate_grid, evaluate_number, evaluate_points
 from hpcapp.expression import ExpressionError, Op, Program, parse
 from hpcapp.postfix import ARITY, MAX_EXPONENT
 
@@ -495,3 +495,12 @@ def test_parse_imports_no_numerical_library():
         "sys.exit(bool({'numba', 'numpy'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@given(st.floats(-3, 3), st.floats(0.5, 3))
+def test_one_number_in_python_has_the_bits_of_the_kernel(x, y):
+    text = "x**3 - exp(-y)*sin(pi*x) + where(x > y, hypot(x, y), -x**0.5*0 + y**-2)"
+    program = parse(text.replace("-x**0.5*0", "0"), ("x", "y"))
+    out = np.empty(1)
+    evaluate_points(out, program, np.array([x]), np.array([y]))
+    assert evaluate_number(program, x, y) == out[0]

@@ -121,7 +121,9 @@ def test_a_slow_run_says_a_line_every_minute(ticks, capsys):
 def test_line_tells_percent_time_and_what_is_left(ticks, capsys):
     run_steps(ticks, [0.0, 0.25], 50)
     # a quarter in 50 s: three more are left
-    assert said(capsys) == ["hpcapp:  25 % after 1 min 40 s, 2 min 30 s left residual 1e-3"]
+    assert said(capsys) == [
+        "hpcapp:  25 % after 1 min 40 s, 2 min 30 s left residual 1e-3"
+    ]
 
 
 def test_time_left_is_that_of_equal_steps(ticks):

@@ -161,8 +161,8 @@ def test_result_that_is_not_a_run_s_is_refused(tmp_path):
         with pytest.raises(RunDirectoryError) as caught:
             call()
         assert str(caught.value) == (
-            f"{tmp_path}: holds a result.nc but no run.yaml: not a run of hpcapp; choose "
-            "another directory with --output, or replace it with --force"
+            f"{tmp_path}: holds a result.nc but no run.yaml: not a run of hpcapp; "
+            "choose another directory with --output, or replace it with --force"
         )
     assert contents(tmp_path) == {"result.nc": "mine"}
     assert inspect(str(tmp_path), force=True, resume=False) is None
@@ -207,7 +207,11 @@ def test_checkpoints_are_found_newest_first_and_strangers_are_not(tmp_path):
     numbers = [9, 10, 999_999, 1_000_000, 1]
     for number in numbers:
         write(tmp_path / "checkpoints" / f"checkpoint-{number:06d}.nc")
-    for name in (".checkpoint-000011.nc.part", "checkpoint-12.nc", "checkpoint-000013.txt"):
+    for name in (
+        ".checkpoint-000011.nc.part",
+        "checkpoint-12.nc",
+        "checkpoint-000013.txt",
+    ):
         write(tmp_path / "checkpoints" / name)
     found = find_checkpoints(str(tmp_path))
     assert [number for number, _ in found] == sorted(numbers, reverse=True)

@@ -141,7 +141,9 @@ def test_every_parameter_is_described_with_its_unit():
             assert described[key]["unit"] == field.json_schema_extra["unit"]
     for name, model in {"Run": Run, "Output": Output, "Checkpoint": Checkpoint}.items():
         assert list(schema["$defs"][name]["properties"]) == list(model.model_fields)
-    assert "(unit: s)" in schema["$defs"]["Run"]["properties"]["wall_time"]["description"]
+    assert (
+        "(unit: s)" in schema["$defs"]["Run"]["properties"]["wall_time"]["description"]
+    )
     summaries = {
         option.get("const"): option["description"]
         for option in schema["properties"]["workload"]["anyOf"]

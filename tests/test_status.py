@@ -59,8 +59,8 @@ def test_lock_excludes_a_second_process_and_names_the_first(tmp_path, other):
     message = refusal(tmp_path)
     assert message == (
         f"{tmp_path}: in use by another run (process {other.pid} on "
-        f"{socket.gethostname()}); wait for it, choose another directory with --output, "
-        f"or, if it is dead for certain, remove {tmp_path}/.lock"
+        f"{socket.gethostname()}); wait for it, choose another directory with "
+        f"--output, or, if it is dead for certain, remove {tmp_path}/.lock"
     )
     assert (tmp_path / ".lock").exists()
 

@@ -91,7 +91,11 @@ def test_workload_of_the_user_s_own_travels_to_another_process(place, root):
     data = b""
     for send in (True, False):
         done = subprocess.run(
-            [sys.executable, "-c", script.format(cwd=os.getcwd(), send=send, name=name)],
+            [
+                sys.executable,
+                "-c",
+                script.format(cwd=os.getcwd(), send=send, name=name),
+            ],
             input=data,
             capture_output=True,
             env={**os.environ, "PYTHONPATH": str(root)},

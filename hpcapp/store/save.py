@@ -69,9 +69,7 @@ def save(comm: "Comm", job: Job, state: State) -> str:
     Raises
     ------
     HpcappError
-        If rank 0 cannot make, describe or rename the file.
-    OSError
-        If a rank cannot write its parts.
+        If the file cannot be made, written, described or renamed.
     """
     with comm.clock.phase("io"):
         folder, name = os.path.split(job.path)
@@ -88,7 +86,10 @@ def save(comm: "Comm", job: Job, state: State) -> str:
             for entry in entries
             if entry.path in offsets
         ]
-        WRITERS[job.writer](comm, temporary, targets)
+        try:
+            WRITERS[job.writer](comm, temporary, targets)
+        except OSError as error:
+            raise HpcappError(f"{job.path}: cannot be written: {error}") from None
         sums = _checksums(comm, entries, state)
         total = _total(entries, sums)
         clocks = comm.all(comm.clock.read())

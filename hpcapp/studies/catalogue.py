@@ -26,6 +26,7 @@ SECTIONS: Mapping[str, type[Model]] = {
 
 SCHEMA_LINE = "# yaml-language-server: $schema="
 
+
 @dataclass(frozen=True)
 class Entry:
     """One key of a configuration, in words.

@@ -208,9 +208,7 @@ def _amount(found: Difference) -> str:
 
 
 def _equal(count: int, total: Difference, rule: Rule) -> str:
-    head = (
-        f"equal: {count} variable{'s' * (count != 1)}, {_values(total.compared)}, "
-    )
+    head = f"equal: {count} variable{'s' * (count != 1)}, {_values(total.compared)}, "
     if rule.tolerance is None:
         return head + "same bits"
     return head + f"within {rule.tolerance:g} relative{_amount(total)}"
@@ -236,7 +234,7 @@ def show(value: Any) -> str:
     if isinstance(value, np.floating):
         text = f"{value:.17g}"
         if np.isnan(value):
-            bits = value.dtype.newbyteorder(">").type(value).tobytes()
-            return f"{text} (bits 0x{bits[::-1].hex()})"
+            bits = int(np.array(value).view(f"u{value.dtype.itemsize}"))
+            return f"{text} (bits {bits:#x})"
         return text
     return str(value)

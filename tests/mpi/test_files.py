@@ -12,6 +12,7 @@ from mpi4py import MPI
 
 from hpcapp.checksum import checksum_array
 from hpcapp.decomposition import Block, Domain, Layout
+from hpcapp.errors import HpcappError
 from hpcapp.mpi.comm import Comm
 from hpcapp.mpi.files import probe
 from hpcapp.store.reader import load_saved
@@ -179,3 +180,34 @@ def test_auto_chooses_direct_where_it_works_and_gather_where_not(comm, folder):
         writer, reason = choose_writer(comm, "auto", str(folder / "missing"))
         assert writer == "gather"
         assert "MPI-IO does not work there" in reason
+
+
+@pytest.mark.parametrize("rank", [0, -1])
+def test_a_rank_that_cannot_write_is_named_on_all_ranks(
+    comm, folder, monkeypatch, rank
+):
+    broken = rank % comm.size
+
+    def refuse(*_arguments):
+        raise MPI.Exception(MPI.ERR_NO_SPACE)
+
+    if comm.rank == broken:
+        monkeypatch.setattr("hpcapp.mpi.files.SharedFile._write_run", refuse)
+    assert f"rank {broken}: " in probe(comm, str(folder))
+    block = blocks_of("bands", comm, (3 * comm.size, 4))
+    job = Job(
+        str(folder / "file.nc"),
+        [Field("u", ("y", "x"), "1", "values", distributed=True)],
+        Domain(("y", "x"), (3 * comm.size, 4)),
+        "direct",
+        lambda clocks: {},
+    )
+    data = whole((3 * comm.size, 4), "float64")
+    state = State({"u": [cut(data, b) for b in block]})
+    if comm.size > 1 and not comm.all(bool(block))[broken]:
+        pytest.skip("the rank that fails has nothing to write")
+    message = rf"file.nc: cannot be written: .* rank {broken}"
+    with pytest.raises(HpcappError, match=message):
+        save(comm, job, state)
+    assert not (folder / "file.nc").exists()
+    comm.barrier()

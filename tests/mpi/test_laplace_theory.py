@@ -14,7 +14,7 @@ from mpi4py import MPI
 from scipy.sparse import diags_array, eye_array, kron
 from scipy.sparse.linalg import spsolve
 
-from hpcapp.errors import Exit, HpcappError
+from hpcapp.errors import ConfigError, Exit, HpcappError
 from hpcapp.mpi.comm import Comm
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "contract"))
@@ -117,7 +117,8 @@ def test_distance_to_the_direct_solution_is_below_the_bound(
 def test_error_falls_with_the_square_of_the_spacing(solve):
     errors = []
     for n in (17, 33, 65):
-        found, _ = solve(shape=f"[{n}, {n}]", boundary="{top: sin(pi*x)}", accuracy=1e-9)
+        shape = f"[{n}, {n}]"
+        found, _ = solve(shape=shape, boundary="{top: sin(pi*x)}", accuracy=1e-9)
         x, y = found["x"], found["y"][:, None]
         exact = np.sin(np.pi * x) * np.sinh(np.pi * y) / np.sinh(np.pi)
         errors.append(np.abs(found["u"] - exact).max())
@@ -154,7 +155,11 @@ def test_a_manufactured_poisson_problem(solve):
 
 def test_residuals_are_as_defined_and_at_the_iterations_configured(solve):
     found, _ = solve(
-        shape="[21, 17]", method="jacobi", tolerance=0, max_iterations=25, check_every=10
+        shape="[21, 17]",
+        method="jacobi",
+        tolerance=0,
+        max_iterations=25,
+        check_every=10,
     )
     assert found["iteration"].tolist() == [0, 10, 20, 25]
     x, y, u = found["x"], found["y"], np.zeros((21, 17))
@@ -199,5 +204,10 @@ def test_tolerance_zero_runs_exactly_max_iterations(solve):
 
 
 def test_values_that_are_no_numbers_are_an_error_on_all_ranks(solve):
-    with pytest.raises(HpcappError, match=r"laplace: the iteration diverged at sweep 0"):
+    with pytest.raises(HpcappError, match=r"the iteration diverged at sweep 0"):
+        solve(shape="[9, 9]", source="1/(x - 0.5)")
+
+
+def test_a_boundary_that_is_no_number_is_refused_before_anything_else(solve):
+    with pytest.raises(ConfigError, match=r"boundary.top: must be a finite number"):
         solve(shape="[9, 9]", boundary="{top: 1e300*exp(300*x)}")

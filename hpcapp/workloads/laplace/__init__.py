@@ -13,7 +13,7 @@ from hpcapp.device import Device
 from hpcapp.errors import HpcappError
 from hpcapp.expression import parse
 from hpcapp.workload import Answer, Context, Field, Part, State, Step, Workload
-from hpcapp.workloads.laplace.grid import Grid
+from hpcapp.workloads.laplace.grid import Grid, boundary_lines
 from hpcapp.workloads.laplace.parameters import Parameters
 from hpcapp.workloads.laplace.sweeps import PASS_LEVELS, Sweeper, padded_shape
 
@@ -94,6 +94,10 @@ class Laplace(Workload):
             return layout.halo
         return min(layout.halo, max(2, layout.thinnest // 32))
 
+    def check(self) -> None:
+        """Refuse boundary values that are no finite numbers."""
+        boundary_lines(self.grid, self.parameters.boundary)
+
     def memory(self, layout: Layout, rank: int) -> int:
         """Return bytes of the block's arrays: two for jacobi, one for sor, source."""
         shape = layout.block(rank).shape
@@ -104,8 +108,8 @@ class Laplace(Workload):
         return 8 * count * padded
 
     def warm_up(self, device: Device) -> None:  # noqa: ARG002
-        """Compile the kernels of the method and of expressions."""
-        from hpcapp.evaluation import evaluate_grid, evaluate_points
+        """Compile the kernels of the method, and of a source that is a field."""
+        from hpcapp.evaluation import evaluate_grid
         from hpcapp.workloads.laplace.kernels import (
             relax_jacobi_cpu,
             relax_redblack_cpu,
@@ -120,9 +124,8 @@ class Laplace(Workload):
         else:
             relax_redblack_cpu(u, none, stencil, 1.0, 0, regions)
         residual_cpu(u, none, 0.0, 1.0, 1.0, regions[0])
-        program = parse("x + y", ("x", "y"))
-        evaluate_points(points, program, points.copy(), points.copy())
-        if parse(self.parameters.source, ("x", "y")).constant is None:
+        program = parse(self.parameters.source, ("x", "y"))
+        if program.constant is None:
             evaluate_grid(np.empty((2, 2)), program, points, points)
 
     def steps(self, ctx: Context) -> Iterator[Step]:
@@ -132,7 +135,9 @@ class Laplace(Workload):
         if p.method == "sor":
             omega = p.relaxation or self.grid.optimal_omega()
         depth = max(1, self.halo(ctx.layout))
-        sweeper = Sweeper(ctx, self.grid, p.boundary, p.source, omega, depth)
+        # evaluated once: no other rank has to load what evaluates expressions
+        lines = ctx.comm.on_root(lambda: boundary_lines(self.grid, p.boundary))
+        sweeper = Sweeper(ctx, self.grid, lines, p.source, omega, depth)
         try:
             yield from self._sweeps(ctx, sweeper)
         finally:

@@ -8,9 +8,13 @@ from typing import Any
 import numpy as np
 
 from hpcapp.decomposition import Block
+from hpcapp.errors import ConfigError
+from hpcapp.evaluation import evaluate_number
 from hpcapp.expression import parse
 
-__all__ = ["Grid", "source_block", "write_boundary"]
+__all__ = ["Grid", "Lines", "boundary_lines", "source_block", "write_boundary"]
+
+Lines = dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -111,16 +115,58 @@ def _points(low: float, high: float, count: int, start: int, stop: int) -> np.nd
     )
 
 
-def _along(expression: Any, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    from hpcapp.evaluation import evaluate_points
+def boundary_lines(grid: Grid, sides: Any) -> Lines:
+    """Evaluate the four sides, corners included as means of their two sides.
 
-    program = parse(expression, ("x", "y"))
-    out = np.empty(len(x))
-    evaluate_points(out, program, x, y)
-    return out
+    Parameters
+    ----------
+    grid : Grid
+        Geometry.
+    sides : object
+        Expressions `left`, `right`, `bottom`, `top`.
+
+    Returns
+    -------
+    dict of str to float64[n]
+        Values along each side, in the order of its coordinate.
+
+    Raises
+    ------
+    ConfigError
+        If a value is not a finite number.
+    """
+    ny, nx = grid.shape
+    y, x = grid.y(0, ny), grid.x(0, nx)
+    lines = {
+        "left": _along("left", sides.left, np.full(ny, grid.x0), y),
+        "right": _along("right", sides.right, np.full(ny, grid.x1), y),
+        "bottom": _along("bottom", sides.bottom, x, np.full(nx, grid.y0)),
+        "top": _along("top", sides.top, x, np.full(nx, grid.y1)),
+    }
+    for row, row_end in (("bottom", 0), ("top", -1)):
+        for column, column_end in (("left", 0), ("right", -1)):
+            mean = 0.5 * (lines[row][column_end] + lines[column][row_end])
+            lines[row][column_end] = lines[column][row_end] = mean
+    return lines
 
 
-def write_boundary(u: np.ndarray, grid: Grid, block: Block, sides: Any) -> None:
+def _along(name: str, text: Any, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    program = parse(text, ("x", "y"))
+    if program.constant is not None:
+        return np.full(len(x), program.constant)
+    points = zip(x.tolist(), y.tolist(), strict=True)
+    values = np.array([evaluate_number(program, a, b) for a, b in points])
+    broken = np.flatnonzero(~np.isfinite(values))
+    if broken.size:
+        at = broken[0]
+        raise ConfigError(
+            f"parameters.boundary.{name}: must be a finite number on the whole side, "
+            f"got {text}, which is none at x = {x[at]:g}, y = {y[at]:g}"
+        )
+    return values
+
+
+def write_boundary(u: np.ndarray, grid: Grid, block: Block, lines: Lines) -> None:
     """Write the boundary values that a block holds.
 
     Parameters
@@ -131,32 +177,17 @@ def write_boundary(u: np.ndarray, grid: Grid, block: Block, sides: Any) -> None:
         Geometry.
     block : Block
         Global indices of `u`, not empty.
-    sides : object
-        Expressions `left`, `right`, `bottom`, `top`.
-
-    Notes
-    -----
-    A corner is the mean of its two sides.
+    lines : dict of str to float64[n]
+        Values of the sides, from `boundary_lines`.
     """
     (ja, ia), (jb, ib) = block.start, block.stop
     ny, nx = grid.shape
-    y, x = grid.y(ja, jb), grid.x(ia, ib)
-    rows = {"bottom": (0, grid.y0), "top": (ny - 1, grid.y1)}
-    columns = {"left": (0, grid.x0), "right": (nx - 1, grid.x1)}
-    for name, (row, at) in rows.items():
+    for name, row in (("bottom", 0), ("top", ny - 1)):
         if ja <= row < jb:
-            u[row - ja] = _along(getattr(sides, name), x, np.full(len(x), at))
-    for name, (column, at) in columns.items():
+            u[row - ja] = lines[name][ia:ib]
+    for name, column in (("left", 0), ("right", nx - 1)):
         if ia <= column < ib:
-            u[:, column - ia] = _along(getattr(sides, name), np.full(len(y), at), y)
-    for row_name, (row, y_at) in rows.items():
-        for column_name, (column, x_at) in columns.items():
-            if ja <= row < jb and ia <= column < ib:
-                ends = [
-                    _along(getattr(sides, name), np.array([x_at]), np.array([y_at]))[0]
-                    for name in (row_name, column_name)
-                ]
-                u[row - ja, column - ia] = 0.5 * (ends[0] + ends[1])
+            u[:, column - ia] = lines[name][ja:jb]
 
 
 def source_block(

@@ -27,7 +27,12 @@ def _expression(value: object) -> object:
 Expression = Annotated[
     Any,
     BeforeValidator(_expression),
-    WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "string"}]}),
+    WithJsonSchema(
+        {
+            "anyOf": [{"type": "number"}, {"type": "string"}],
+            "description": "number or expression in x, y",
+        }
+    ),
 ]
 
 # more points than this on two axes have more than 2^63 bytes

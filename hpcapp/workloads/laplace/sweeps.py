@@ -8,7 +8,12 @@ from typing import Any
 import numpy as np
 
 from hpcapp.workload import Context
-from hpcapp.workloads.laplace.grid import Grid, source_block, write_boundary
+from hpcapp.workloads.laplace.grid import (
+    Grid,
+    Lines,
+    source_block,
+    write_boundary,
+)
 
 __all__ = ["PASS_LEVELS", "Sweeper", "padded_shape"]
 
@@ -35,8 +40,10 @@ class Sweeper:
         Communicator, device, layout and state.
     grid : Grid
         Geometry.
-    sides, source : object
-        Boundary expressions and source.
+    lines : dict of str to float64[n]
+        Values of the sides.
+    source : float or str
+        Number or expression.
     omega : float or None
         Relaxation factor of red-black sweeps; None for Jacobi's method.
     depth : int
@@ -54,7 +61,7 @@ class Sweeper:
         self,
         ctx: Context,
         grid: Grid,
-        sides: Any,
+        lines: Lines,
         source: Any,
         omega: float | None,
         depth: int,
@@ -71,7 +78,7 @@ class Sweeper:
         self._arrays = [np.zeros(shape) for _ in range(count)]
         for array in self._arrays:
             if not block.empty:
-                self._fill(self._own(array), sides)
+                self._fill(self._own(array), lines)
         region = _grown(block, margin)
         self._source, self._constant = source_block(
             source, grid, (0, 0, 0, 0) if block.empty else region
@@ -141,10 +148,10 @@ class Sweeper:
         m = self._margin
         return array[m : array.shape[0] - m, m : array.shape[1] - m]
 
-    def _fill(self, own: np.ndarray, sides: Any) -> None:
+    def _fill(self, own: np.ndarray, lines: Lines) -> None:
         # a fresh start is zero inside; a resumed one brings its boundary along
         if not self._ctx.state.read("u", self._block, own):
-            write_boundary(own, self._grid, self._block, sides)
+            write_boundary(own, self._grid, self._block, lines)
 
     # --- exchange and levels
 
