@@ -146,7 +146,8 @@ Duration = Annotated[
                 {"type": "number", "exclusiveMinimum": 0},
                 {
                     "type": "string",
-                    "pattern": r"^(\d+(\.\d*)? *(s|min|h|d)|\d+:\d\d:\d\d)$",
+                    "pattern": r"^\s*(\d+(\.\d*)?([eE][+-]?\d+)?\s*(s|min|h|d)"
+                    r"|\d+:\d\d:\d\d)\s*$",
                 },
             ]
         }

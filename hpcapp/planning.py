@@ -231,9 +231,9 @@ def check_memory(
             continue
         message = (
             f"{problem.config.origin}: does not fit into memory: the {len(ranks)} "
-            f"ranks on {node} need {show_bytes(need)}, {show_bytes(limit)} may be used; "
-            "use more nodes, a smaller problem, or run.memory: warn if the limit is "
-            "misread"
+            f"ranks on {node} need {show_bytes(need)}, {show_bytes(limit)} may be "
+            "used; use more nodes, a smaller problem, or run.memory: warn if the limit "
+            "is misread"
         )
         if problem.config.run.memory == "check":
             raise PlanError(message)
