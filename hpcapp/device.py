@@ -1,17 +1,26 @@
 # SPDX-License-Identifier: MIT
 """Where kernels run: the cores of a rank. No MPI."""
 
+import fcntl
 import os
 import stat
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from hpcapp.config import Run
 from hpcapp.errors import ConfigError
 
-__all__ = ["Device", "cores", "open_device", "prepare_cache", "share_threads"]
+__all__ = [
+    "Device",
+    "cache_locked",
+    "cores",
+    "open_device",
+    "prepare_cache",
+    "share_threads",
+]
 
 
 class Device:
@@ -146,6 +155,32 @@ def prepare_cache(environ: dict[str, str] | os._Environ[str]) -> str:
     folder = _own_folder(_cache_base(environ))
     environ["NUMBA_CACHE_DIR"] = folder
     return folder
+
+
+@contextmanager
+def cache_locked(environ: Mapping[str, str]) -> Iterator[None]:
+    """Keep other processes from compiling into the cache meanwhile.
+
+    Numba numbers the files of a kernel's variants by what it finds there. Of two
+    processes that compile two variants at the same time, both take the same
+    number: the index then leads to the other's machine code, and a later run
+    computes nonsense. So whoever may compile holds this lock.
+
+    Parameters
+    ----------
+    environ : mapping
+        The process environment, with ``NUMBA_CACHE_DIR``.
+    """
+    folder = environ.get("NUMBA_CACHE_DIR", "")
+    if not folder:
+        yield
+        return
+    os.makedirs(folder, exist_ok=True)
+    with open(os.path.join(folder, ".lock"), "w") as file:
+        # a file system without locks is no reason not to compute
+        with suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def _cache_base(environ: Mapping[str, str]) -> str:

@@ -7,187 +7,24 @@ Raises; never aborts or exits, so that a notebook engine survives it.
 import importlib
 import os
 import time
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from collections.abc import Generator, Iterator
+from typing import Any
 
 import numpy as np
 
-from hpcapp.clock import PHASES
 from hpcapp.decomposition import Layout
-from hpcapp.device import cores, open_device, share_threads
+from hpcapp.device import cache_locked, open_device, share_threads
 from hpcapp.errors import Exit
-from hpcapp.log import Log, Progress
-from hpcapp.planning import check_memory, make_plan, memory_limit
-from hpcapp.problem import Problem
-from hpcapp.run_directory import RunDirectory
+from hpcapp.log import Progress
+from hpcapp.session import Outcome, Session, tabulate
 from hpcapp.status import Status
-from hpcapp.stops import Stops
 from hpcapp.store.checkpoints import checkpoint_path, find_checkpoints, prune
 from hpcapp.store.provenance import Origin, describe
-from hpcapp.store.reader import Saved
 from hpcapp.store.save import Job, save, warm_up
 from hpcapp.store.writers import choose_writer
-from hpcapp.workload import Answer, Context, State, Step, Workload
+from hpcapp.workload import Context, State, Step, Workload
 
-if TYPE_CHECKING:
-    from hpcapp.mpi.comm import Comm
-
-__all__ = ["Machine", "Outcome", "Session", "check", "drive", "survey", "tabulate"]
-
-Phases = dict[str, dict[str, float]]
-
-
-@dataclass(frozen=True)
-class Machine:
-    """Where the ranks are.
-
-    Parameters
-    ----------
-    nodes : tuple of str
-        Node of each rank.
-    masks : tuple of (str, tuple of int)
-        Node and cores of each rank.
-    limits : mapping
-        Bytes that may be used on each node.
-    mpi : str
-        The MPI library.
-    """
-
-    nodes: tuple[str, ...]
-    masks: tuple[tuple[str, tuple[int, ...]], ...]
-    limits: Mapping[str, int]
-    mpi: str
-
-
-@dataclass
-class Session:
-    """What one run works with; the same on all ranks but for the marked.
-
-    Parameters
-    ----------
-    comm : Comm
-        The ranks.
-    problem : Problem
-        What to compute.
-    machine : Machine
-        Where.
-    directory : str
-        The run directory.
-    saved : Saved or None
-        What to go on from.
-    held : RunDirectory or None
-        The lock; on rank 0 only.
-    log : Log
-        Speaks on rank 0 only.
-    stops : Stops
-        Wishes to stop as this rank sees them.
-    environ : mapping
-        The process environment.
-    command : str
-        For the history of the file.
-    """
-
-    comm: "Comm"
-    problem: Problem
-    machine: Machine
-    directory: str
-    saved: Saved | None
-    held: RunDirectory | None
-    log: Log
-    stops: Stops
-    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
-    command: str = ""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a run ended.
-
-    Parameters
-    ----------
-    code : Exit
-        `DONE` or `STOPPED`.
-    answer : Answer or None
-        None for a run that was stopped.
-    phases : dict
-        Seconds of each phase: min, mean, max over ranks.
-    path : str
-        The result, or the checkpoint.
-    threads : int
-        Of each rank, at most.
-    reason : str
-        Why it was stopped.
-    checksum : str
-        Of the result's data.
-    """
-
-    code: Exit
-    answer: Answer | None
-    phases: Phases
-    path: str
-    threads: int
-    reason: str = ""
-    checksum: str = ""
-
-    @property
-    def rate(self) -> float:
-        """Work per second of computing and communicating, 0 if none was done."""
-        spent = sum(self.phases[name]["max"] for name in ("compute", "halo", "reduce"))
-        return self.answer.work / spent if self.answer and spent else 0.0
-
-
-def survey(comm: "Comm", environ: Mapping[str, str]) -> Machine:
-    """Find out where the ranks are; collective."""
-    from hpcapp.mpi.world import host, library
-
-    mine = (host(), cores(), memory_limit(environ))
-    everyone = comm.all(mine)
-    limits: dict[str, int] = {}
-    for node, _, limit in everyone:
-        limits[node] = min(limit, limits.get(node, limit))
-    return Machine(
-        nodes=tuple(node for node, _, _ in everyone),
-        masks=tuple((node, mask) for node, mask, _ in everyone),
-        limits=limits,
-        mpi=library(),
-    )
-
-
-def check(problem: Problem, machine: Machine) -> str:
-    """Refuse what cannot run here, before any file is touched.
-
-    Parameters
-    ----------
-    problem : Problem
-        A valid configuration.
-    machine : Machine
-        Where it is to run.
-
-    Returns
-    -------
-    str
-        A warning, or "".
-
-    Raises
-    ------
-    ConfigError
-        If grid, device or memory do not fit.
-    """
-    problem.check()
-    plan = make_plan(problem, len(machine.nodes))
-    open_device(problem.config.run, problem.config.origin, 1).close()
-    return check_memory(problem, plan, machine.nodes, machine.limits)
-
-
-def tabulate(clocks: Sequence[Mapping[str, float]]) -> Phases:
-    """Return min, mean and max over ranks of the seconds of each phase."""
-    table = {}
-    for name in PHASES:
-        values = [clock[name] for clock in clocks]
-        mean = sum(values) / len(values)
-        table[name] = {"min": min(values), "mean": mean, "max": max(values)}
-    return table
+__all__ = ["drive"]
 
 
 def drive(session: Session) -> Outcome:
@@ -290,15 +127,19 @@ class _Run:
         node = self.comm.node()
         before = self.clock.enter("compile")
         importlib.import_module("numba")
-        for turn in (True, False):
-            if node.root is turn:
-                self.workload.warm_up(self.device)
-                warm_up(self.workload.fields())
-            if turn:
-                node.barrier()
+        if node.root:
+            with cache_locked(os.environ):
+                self._load_kernels()
+        node.barrier()
+        if not node.root:
+            self._load_kernels()
         # nobody waits for a compiler inside an exchange
         self.comm.barrier()
         self.clock.enter(before)
+
+    def _load_kernels(self) -> None:
+        self.workload.warm_up(self.device)
+        warm_up(self.workload.fields())
 
     def _context(self) -> Context:
         saved = self.session.saved

@@ -24,8 +24,8 @@ from hpcapp.mpi import world
 from hpcapp.stops import Stops
 
 if TYPE_CHECKING:
-    from hpcapp.driver import Outcome, Session
     from hpcapp.mpi.comm import Comm
+    from hpcapp.session import Outcome, Session
 
 __all__ = ["run_parallel"]
 

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpcapp.driver import Machine, Session, check, survey
 from hpcapp.errors import ConfigError, ResultError, RunDirectoryError
 from hpcapp.log import Log
 from hpcapp.problem import Problem, read_problem
 from hpcapp.run_directory import CONFIG, RESULT, RunDirectory, inspect, take
+from hpcapp.session import Machine, Session, check, survey
 from hpcapp.stops import Stops
 from hpcapp.store.checkpoints import find_checkpoints
 from hpcapp.store.reader import Saved, load_attributes, load_saved
@@ -130,7 +130,7 @@ def _read(request: Request) -> Problem:
     settings = list(request.settings)
     if request.config:
         if request.directory is not None:
-            settings.append(f"output.directory='{request.directory}'")
+            settings.append(f"output.directory={_quoted(request.directory)}")
         return read_problem(request.config, tuple(settings), request.environ)
     directory = request.directory or ""
     config = os.path.join(directory, CONFIG)
@@ -139,8 +139,13 @@ def _read(request: Request) -> Problem:
     if not os.path.exists(config):
         raise RunDirectoryError(f"{directory}: no run of hpcapp: it has no {CONFIG}")
     # the directory may have been moved since it was written
-    settings.append(f"output.directory='{directory}'")
+    settings.append(f"output.directory={_quoted(directory)}")
     return read_problem(config, tuple(settings), request.environ)
+
+
+def _quoted(text: str) -> str:
+    """Return a text as YAML reads it, whatever is in it."""
+    return "'" + text.replace("'", "''") + "'"
 
 
 def _newest(directory: str) -> str:

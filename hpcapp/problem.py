@@ -16,8 +16,9 @@ from hpcapp.config import (
     build_config,
 )
 from hpcapp.decomposition import Layout
+from hpcapp.discovery import find_workload
 from hpcapp.errors import ConfigError
-from hpcapp.workload import Workload, find_workload
+from hpcapp.workload import Workload
 from hpcapp.yaml_source import Source, parse_yaml, read_yaml
 
 __all__ = ["Problem", "parse_problem", "read_problem"]

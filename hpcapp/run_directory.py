@@ -71,8 +71,8 @@ def inspect(path: str, force: bool, resume: bool) -> str | None:
     Raises
     ------
     RunDirectoryError
-        If an unfinished run stands there and neither is wanted, or if the
-        result that stands there is not a run's.
+        If an unfinished run stands there and neither is wanted, or if files
+        stand there that are not a run's.
     ConfigError
         If the path is no directory.
     """
@@ -93,6 +93,13 @@ def inspect(path: str, force: bool, resume: bool) -> str | None:
             f"{path}: holds a {RESULT} but no {CONFIG}: not a run of hpcapp; choose "
             "another directory with --output, or replace it with --force"
         )
+    if not force and not _is_run(path):
+        for name in OWN_FILES:
+            if os.path.exists(os.path.join(path, name)):
+                raise RunDirectoryError(
+                    f"{path}: holds a {name} that is not a run's and would be "
+                    "overwritten; choose another directory with --output"
+                )
     return None
 
 
@@ -150,6 +157,12 @@ def take(path: str, force: bool, keep: bool) -> RunDirectory:
         lock.release()
         raise
     return RunDirectory(path, lock, moved)
+
+
+def _is_run(path: str) -> bool:
+    """Tell whether the files of a directory look like a run's."""
+    there = {name for name in OWN_FILES if os.path.exists(os.path.join(path, name))}
+    return STATUS in there or (CONFIG in there and len(there) > 1)
 
 
 def _own(path: str) -> list[str]:

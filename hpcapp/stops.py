@@ -33,7 +33,7 @@ class Stops:
         self.reason = ""
         self._wall_time = wall_time
         self._begun = time.monotonic() if begun is None else begun
-        self._signalled = 0.0
+        self._signalled: dict[int, float] = {}
 
     def listen(self) -> None:
         """Install handlers for SIGUSR1, SIGTERM and SIGINT; main thread only."""
@@ -70,9 +70,9 @@ class Stops:
 
     def _heard(self, number: int, _frame: FrameType | None) -> None:
         now = time.monotonic()
-        if not self._signalled:
-            self._signalled = now
-            self.request(signal.Signals(number).name)
-        elif now - self._signalled > PATIENCE:
-            # asked twice: give up the checkpoint; the one before stays valid
+        first = self._signalled.setdefault(number, now)
+        self.request(signal.Signals(number).name)
+        if now - first > PATIENCE:
+            # the same asked twice: give up the checkpoint; the one before stays
+            # valid. Another signal is the batch system's next word on the first.
             os._exit(Exit.FAILED)

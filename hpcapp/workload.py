@@ -1,102 +1,27 @@
 # SPDX-License-Identifier: MIT
-"""The contract of a workload, and how one is found by name.
+"""The contract of a workload.
 
 A workload is one file or folder that nobody else mentions by name. It declares
 parameters and fields and computes in a generator of steps; the driver turns the
 crank, so no workload writes a line about files, signals or logs.
 """
 
-import importlib
-import inspect
-import pkgutil
-import sys
-import traceback
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from hpcapp.config import Model, Run
 from hpcapp.decomposition import Block, Domain, Layout
-from hpcapp.errors import ConfigError
-from hpcapp.messages import nearest, shown
+from hpcapp.fields import Field, Part, State
 
 if TYPE_CHECKING:
     from hpcapp.device import Device
     from hpcapp.mpi.comm import Comm
 
-__all__ = [
-    "Answer",
-    "Context",
-    "Field",
-    "Part",
-    "State",
-    "Step",
-    "Workload",
-    "find_workload",
-    "workload_names",
-]
-
-
-@dataclass(frozen=True)
-class Field:
-    """One variable of a result or of the state.
-
-    Parameters
-    ----------
-    name : str
-        Its name in files and in `State`.
-    dims : tuple of str
-        Its dimensions, the last one fastest; () for a scalar. A dimension that
-        is not one of the domain's takes its length from the data when written.
-    units : str
-        UDUNITS spelling, "1" for a pure number.
-    long_name : str
-        One line for axes and listings.
-    dtype : str
-        NumPy dtype; "str" for text.
-    kind : {"result", "state", "both"}
-        Whether it is written at the end, saved in checkpoints, or both.
-    distributed : bool
-        True: each rank holds parts of it. False: all ranks hold it whole, and
-        it must be small.
-    """
-
-    name: str
-    dims: tuple[str, ...]
-    units: str
-    long_name: str
-    dtype: str = "float64"
-    kind: Literal["result", "state", "both"] = "result"
-    distributed: bool = False
-
-    @property
-    def saved(self) -> bool:
-        """Whether a checkpoint holds it."""
-        return self.kind in ("state", "both")
-
-    @property
-    def published(self) -> bool:
-        """Whether it is a variable of the result."""
-        return self.kind in ("result", "both")
-
-
-@dataclass(frozen=True)
-class Part:
-    """A piece of a distributed field on this rank.
-
-    Parameters
-    ----------
-    block : Block
-        Its global indices.
-    array : ndarray
-        Its values, of the block's shape; may be a view.
-    """
-
-    block: Block
-    array: np.ndarray
+__all__ = ["Answer", "Context", "Field", "Part", "State", "Step", "Workload"]
 
 
 @dataclass(frozen=True)
@@ -141,76 +66,6 @@ class Answer:
     work: float
     unit: str
     warning: str = ""
-
-
-class State:
-    """The values of fields, by name.
-
-    A replicated field is a NumPy array or scalar, equal on all ranks. A
-    distributed field is a sequence of `Part`. After a resumption the replicated
-    ones stand here when `steps` begins, and `read` fills parts.
-
-    Parameters
-    ----------
-    values : mapping, optional
-        Saved values of replicated fields.
-    reader : object, optional
-        With ``read(name, block, out)``, the saved distributed fields.
-    """
-
-    def __init__(
-        self, values: Mapping[str, Any] | None = None, reader: Any = None
-    ) -> None:
-        self._values: dict[str, Any] = dict(values or {})
-        self._reader = reader
-
-    @property
-    def resumed(self) -> bool:
-        """Whether the run goes on from saved values."""
-        return self._reader is not None
-
-    def __getitem__(self, name: str) -> Any:
-        """Return the value of a field."""
-        return self._values[name]
-
-    def __setitem__(self, name: str, value: Any) -> None:
-        """Set the value of a field."""
-        self._values[name] = value
-
-    def __contains__(self, name: str) -> bool:
-        """Tell whether a field has a value."""
-        return name in self._values
-
-    def get(self, name: str, default: Any) -> Any:
-        """Return the value of a field, or a default on a fresh start."""
-        return self._values.get(name, default)
-
-    def parts(self, name: str) -> Sequence[Part]:
-        """Return the non-empty parts of a distributed field on this rank."""
-        return [part for part in self._values.get(name, ()) if not part.block.empty]
-
-    def read(self, name: str, block: Block, out: np.ndarray) -> bool:
-        """Fill an array with saved values.
-
-        Parameters
-        ----------
-        name : str
-            A distributed field that is saved.
-        block : Block
-            The global indices wanted; any, not only this rank's.
-        out : ndarray
-            Of the block's shape; written.
-
-        Returns
-        -------
-        bool
-            False on a fresh start, when `out` is left as it is.
-        """
-        if self._reader is None:
-            return False
-        if not block.empty:
-            self._reader.read(name, block, out)
-        return True
 
 
 @dataclass
@@ -350,94 +205,3 @@ class Workload(ABC):
         device : Device
             Launches kernels.
         """
-
-
-def workload_names() -> list[str]:
-    """Return the names of the workloads in this package, sorted."""
-    import hpcapp.workloads
-
-    return sorted(
-        module.name for module in pkgutil.iter_modules(hpcapp.workloads.__path__)
-    )
-
-
-def find_workload(name: str, place: str) -> type[Workload]:
-    """Import the workload of a name.
-
-    Parameters
-    ----------
-    name : str
-        One of `workload_names`, or the dotted name of a module of the user's.
-    place : str
-        Where the name was written, for messages.
-
-    Returns
-    -------
-    type of Workload
-        The class that the module defines.
-
-    Raises
-    ------
-    ConfigError
-        If there is no such module, it cannot be imported, or it does not
-        define exactly one workload.
-    """
-    parts = name.split(".") if isinstance(name, str) else [""]
-    if not all(part.isidentifier() for part in parts):
-        raise ConfigError(f"{place}: workload: must be a name, got {shown(name)}")
-    if "." in name:
-        return _only_workload(_import_own(name, place), place)
-    if name not in workload_names():
-        raise ConfigError(
-            f"{place}: workload: no workload '{name}'"
-            f"{nearest(name, workload_names())} (one of your own is named "
-            "package.module)"
-        )
-    return _only_workload(importlib.import_module(f"hpcapp.workloads.{name}"), place)
-
-
-def _import_own(name: str, place: str) -> Any:
-    # the console script does not put the working directory on the path; -m does
-    if "" not in sys.path:
-        sys.path.insert(0, "")
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if f"{name}.".startswith(f"{error.name}."):
-            raise ConfigError(
-                f"{place}: workload: no module '{name}' in the working directory "
-                "or the environment"
-            ) from None
-        raise _broken(name, place, error) from None
-    except Exception as error:
-        raise _broken(name, place, error) from None
-
-
-def _broken(name: str, place: str, error: Exception) -> ConfigError:
-    last = traceback.extract_tb(error.__traceback__)[-1]
-    at = f" at {last.filename}:{last.lineno}"
-    if isinstance(error, SyntaxError) or "importlib" in last.filename:
-        # the last frame is the import system's: the message must do
-        at = ""
-    return ConfigError(
-        f"{place}: workload: {name} cannot be imported: {type(error).__name__}{at}: "
-        f"{error}"
-    )
-
-
-def _only_workload(module: Any, place: str) -> type[Workload]:
-    package = module.__name__
-    found = {
-        value
-        for value in vars(module).values()
-        if inspect.isclass(value)
-        and issubclass(value, Workload)
-        and not inspect.isabstract(value)
-        and (value.__module__ == package or value.__module__.startswith(package + "."))
-    }
-    if len(found) != 1:
-        raise ConfigError(
-            f"{place}: workload: {package} must define one Workload, it has "
-            f"{len(found)}"
-        )
-    return found.pop()

@@ -11,6 +11,7 @@ import netCDF4
 import pytest
 
 from hpcapp.config import Count, Duration, Integer, Model, Real, Run, parameter
+from hpcapp.discovery import find_workload, workload_names
 from hpcapp.errors import ConfigError
 from hpcapp.problem import read_problem
 from hpcapp.studies.catalogue import (
@@ -20,7 +21,6 @@ from hpcapp.studies.catalogue import (
     write_starter,
 )
 from hpcapp.studies.wording import flow, type_words
-from hpcapp.workload import find_workload, workload_names
 from hpcapp.yaml_source import parse_yaml
 
 sys.path.insert(0, str(Path(__file__).parent))

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from hpcapp.config import Model, Run, parameter
+from hpcapp.discovery import find_workload
 from hpcapp.errors import ConfigError, Exit
 from hpcapp.messages import LIMIT, nearest, shown
 from hpcapp.planning import make_plan
 from hpcapp.problem import parse_problem, read_problem
-from hpcapp.workload import find_workload
 
 HEAD = "workload: laplace\nparameters:\n"
 

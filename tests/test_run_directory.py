@@ -240,3 +240,13 @@ def test_no_checkpoints_kept_removes_the_folder_but_no_file_of_the_user(tmp_path
     write(tmp_path / "checkpoints" / "notes.txt", "mine")
     prune(str(tmp_path), 0)
     assert contents(tmp_path / "checkpoints") == {"notes.txt": "mine"}
+
+
+@pytest.mark.parametrize("name", ["log.txt", "run.yaml"])
+def test_a_file_of_the_users_own_is_not_overwritten(tmp_path, name):
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(RunDirectoryError, match=f"holds a {name} that is not a run's"):
+        inspect(str(tmp_path), force=False, resume=False)
+    with pytest.raises(RunDirectoryError, match="would be overwritten"):
+        take(str(tmp_path), force=False, keep=False)
+    assert (tmp_path / name).read_text() == "mine"

@@ -9,9 +9,9 @@ import jsonschema
 import pytest
 
 from hpcapp.config import Checkpoint, Output, Run
+from hpcapp.discovery import find_workload, workload_names
 from hpcapp.studies import schema as module
 from hpcapp.studies.schema import build_schema, schema_path, schema_text
-from hpcapp.workload import find_workload, workload_names
 from hpcapp.yaml_source import read_yaml
 
 ROOT = Path(__file__).parent.parent

@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 
 from hpcapp.decomposition import Block, Domain, Layout
 from hpcapp.errors import Exit, ResultError
+from hpcapp.fields import Field, Part
 from hpcapp.store import reader as reader_module
 from hpcapp.store import writers as writers_module
 from hpcapp.store.layout import Entry, create, finish, set_attributes
 from hpcapp.store.reader import Saved, load_attributes, load_saved
 from hpcapp.store.writers import Target, runs
-from hpcapp.workload import Field, Part
 
 SHAPES = st.lists(st.integers(1, 6), max_size=4).map(tuple)
 DTYPES = st.sampled_from(["<f8", "<f4", "<i4", "<u2", "|i1"])

@@ -10,6 +10,7 @@ import pytest
 
 from hpcapp.config import Run
 from hpcapp.decomposition import Block, Domain, Layout
+from hpcapp.discovery import find_workload, workload_names
 from hpcapp.errors import ConfigError, Exit
 from hpcapp.workload import (
     Answer,
@@ -18,8 +19,6 @@ from hpcapp.workload import (
     Part,
     State,
     Workload,
-    find_workload,
-    workload_names,
 )
 
 OWN = """

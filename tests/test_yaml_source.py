@@ -170,9 +170,9 @@ def test_billion_laughs_are_refused_at_once():
     for level in range(1, 12):
         inner = ", ".join([f"*a{level - 1}"] * 9)
         lines.append(f"a{level}: &a{level} [{inner}]")
-    begun = time.monotonic()
+    begun = time.process_time()
     assert "YAML aliases are not supported" in refusal("\n".join(lines))
-    assert time.monotonic() - begun < 5
+    assert time.process_time() - begun < 5
 
 
 def test_file_with_byte_order_mark_reads_like_one_without(tmp_path):

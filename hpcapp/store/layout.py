@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from hpcapp.workload import Field
+from hpcapp.fields import Field
 
 __all__ = ["Entry", "create", "finish", "set_attributes"]
 

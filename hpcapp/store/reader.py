@@ -15,9 +15,9 @@ import numpy as np
 
 from hpcapp.decomposition import Block
 from hpcapp.errors import ResultError
+from hpcapp.fields import Field
 from hpcapp.store.layout import STATE_GROUP
 from hpcapp.store.writers import Target, runs
-from hpcapp.workload import Field
 
 __all__ = [
     "Saved",

@@ -12,9 +12,9 @@ import numpy as np
 from hpcapp.checksum import checksum_array, checksum_block
 from hpcapp.decomposition import Domain
 from hpcapp.errors import HpcappError
+from hpcapp.fields import Field, State
 from hpcapp.store.layout import Entry, create, finish, set_attributes
 from hpcapp.store.writers import WRITERS, Target
-from hpcapp.workload import Field, State
 
 if TYPE_CHECKING:
     from hpcapp.mpi.comm import Comm

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hpcapp.decomposition import Block
-from hpcapp.workload import Part
+from hpcapp.fields import Part
 
 if TYPE_CHECKING:
     from hpcapp.mpi.comm import Comm

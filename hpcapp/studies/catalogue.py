@@ -8,11 +8,11 @@ from importlib import resources
 from typing import Any
 
 from hpcapp.config import Checkpoint, Model, Output, Run
+from hpcapp.discovery import find_workload, workload_names
 from hpcapp.errors import ConfigError
 from hpcapp.messages import nearest
 from hpcapp.studies.schema import model_schema, schema_path
 from hpcapp.studies.wording import flow, type_words
-from hpcapp.workload import find_workload, workload_names
 
 __all__ = ["Entry", "describe_workloads", "entries", "write_starter"]
 

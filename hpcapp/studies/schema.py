@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hpcapp.config import Model, document_model
-from hpcapp.workload import find_workload, workload_names
+from hpcapp.discovery import find_workload, workload_names
 
 __all__ = ["build_schema", "main", "model_schema", "schema_path", "schema_text"]
 

@@ -12,10 +12,10 @@ import pytest
 from harness import CONFIGS, load, run, split_sizes
 from mpi4py import MPI
 
+from hpcapp.discovery import workload_names
 from hpcapp.errors import Exit
 from hpcapp.mpi.comm import Comm
 from hpcapp.problem import read_problem
-from hpcapp.workload import workload_names
 
 pytestmark = pytest.mark.mpi
 

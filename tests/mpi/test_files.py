@@ -13,12 +13,12 @@ from mpi4py import MPI
 from hpcapp.checksum import checksum_array
 from hpcapp.decomposition import Block, Domain, Layout
 from hpcapp.errors import HpcappError
+from hpcapp.fields import Field, Part, State
 from hpcapp.mpi.comm import Comm
 from hpcapp.mpi.files import probe
 from hpcapp.store.reader import load_saved
 from hpcapp.store.save import Job, save
 from hpcapp.store.writers import WRITERS, choose_writer
-from hpcapp.workload import Field, Part, State
 
 pytestmark = pytest.mark.mpi
 

@@ -14,7 +14,7 @@ from hpcapp.errors import HpcappError
 from hpcapp.expression import parse
 from hpcapp.workload import Answer, Context, Field, Part, State, Step, Workload
 from hpcapp.workloads.laplace.grid import Grid, boundary_lines
-from hpcapp.workloads.laplace.parameters import Parameters
+from hpcapp.workloads.laplace.parameters import Parameters, rounding_floor
 from hpcapp.workloads.laplace.sweeps import PASS_LEVELS, Sweeper, padded_shape
 
 __all__ = ["Laplace"]
@@ -199,7 +199,9 @@ class Laplace(Workload):
 
     @property
     def _accuracy(self) -> float:
-        return float(self.parameters.accuracy or 1e-6)
+        # the default must not ask for more than rounding allows
+        default = max(1e-6, rounding_floor(self.parameters.shape))
+        return float(self.parameters.accuracy or default)
 
     def _history(self, state: State) -> tuple[list[int], list[float]]:
         if not state.resumed:

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: MIT
+"""Fields of a workload: what they are, their parts on a rank, their values."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from hpcapp.decomposition import Block
+
+__all__ = ["Field", "Part", "State"]
+
+
+@dataclass(frozen=True)
+class Field:
+    """One variable of a result or of the state.
+
+    Parameters
+    ----------
+    name : str
+        Its name in files and in `State`.
+    dims : tuple of str
+        Its dimensions, the last one fastest; () for a scalar. A dimension that
+        is not one of the domain's takes its length from the data when written.
+    units : str
+        UDUNITS spelling, "1" for a pure number.
+    long_name : str
+        One line for axes and listings.
+    dtype : str
+        NumPy dtype; "str" for text.
+    kind : {"result", "state", "both"}
+        Whether it is written at the end, saved in checkpoints, or both.
+    distributed : bool
+        True: each rank holds parts of it. False: all ranks hold it whole, and
+        it must be small.
+    """
+
+    name: str
+    dims: tuple[str, ...]
+    units: str
+    long_name: str
+    dtype: str = "float64"
+    kind: Literal["result", "state", "both"] = "result"
+    distributed: bool = False
+
+    @property
+    def saved(self) -> bool:
+        """Whether a checkpoint holds it."""
+        return self.kind in ("state", "both")
+
+    @property
+    def published(self) -> bool:
+        """Whether it is a variable of the result."""
+        return self.kind in ("result", "both")
+
+
+@dataclass(frozen=True)
+class Part:
+    """A piece of a distributed field on this rank.
+
+    Parameters
+    ----------
+    block : Block
+        Its global indices.
+    array : ndarray
+        Its values, of the block's shape; may be a view.
+    """
+
+    block: Block
+    array: np.ndarray
+
+
+class State:
+    """The values of fields, by name.
+
+    A replicated field is a NumPy array or scalar, equal on all ranks. A
+    distributed field is a sequence of `Part`. After a resumption the replicated
+    ones stand here when `steps` begins, and `read` fills parts.
+
+    Parameters
+    ----------
+    values : mapping, optional
+        Saved values of replicated fields.
+    reader : object, optional
+        With ``read(name, block, out)``, the saved distributed fields.
+    """
+
+    def __init__(
+        self, values: Mapping[str, Any] | None = None, reader: Any = None
+    ) -> None:
+        self._values: dict[str, Any] = dict(values or {})
+        self._reader = reader
+
+    @property
+    def resumed(self) -> bool:
+        """Whether the run goes on from saved values."""
+        return self._reader is not None
+
+    def __getitem__(self, name: str) -> Any:
+        """Return the value of a field."""
+        return self._values[name]
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        """Set the value of a field."""
+        self._values[name] = value
+
+    def __contains__(self, name: str) -> bool:
+        """Tell whether a field has a value."""
+        return name in self._values
+
+    def get(self, name: str, default: Any) -> Any:
+        """Return the value of a field, or a default on a fresh start."""
+        return self._values.get(name, default)
+
+    def parts(self, name: str) -> Sequence[Part]:
+        """Return the non-empty parts of a distributed field on this rank."""
+        return [part for part in self._values.get(name, ()) if not part.block.empty]
+
+    def read(self, name: str, block: Block, out: np.ndarray) -> bool:
+        """Fill an array with saved values.
+
+        Parameters
+        ----------
+        name : str
+            A distributed field that is saved.
+        block : Block
+            The global indices wanted; any, not only this rank's.
+        out : ndarray
+            Of the block's shape; written.
+
+        Returns
+        -------
+        bool
+            False on a fresh start, when `out` is left as it is.
+        """
+        if self._reader is None:
+            return False
+        if not block.empty:
+            self._reader.read(name, block, out)
+        return True

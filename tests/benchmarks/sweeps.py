@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: MIT
+"""Sweeps of Laplace's equation on one core, against plain code and the memory.
+
+All rungs start from zeros with sin(pi x) on the top side and do the same number of
+sweeps, 32 at a time; updates per second count interior points times sweeps. What is
+called hpcapp are the steps of its workload on a communicator of one rank, as a run
+turns them: 32 sweeps, then the residual and the state. 'in cache' is a grid that
+stays in the core's cache: what the arithmetic allows, on rows that are short.
+"""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from tests.benchmarks.report import Report, Statement
+from tests.benchmarks.timing import Sample, interleave, timed
+
+__all__ = ["measure"]
+
+SWEEPS = 32  # between two residuals: the default of check_every
+TOLERANCE = 1e-12  # of answers, relative to max |u| = 1
+IN_CACHE = 192  # two arrays of 192 x 192 points are 0.6 MB
+OMEGA = 1.9
+
+CONFIG = """
+workload: laplace
+parameters:
+  shape: [{n}, {n}]
+  boundary: {{left: 0, right: 0, bottom: 0, top: sin(pi*x)}}
+  method: {method}
+  tolerance: 0
+  max_iterations: 1000000000
+"""
+
+
+@dataclass
+class Rung:
+    """One way to do the sweeps.
+
+    Parameters
+    ----------
+    advance : callable
+        Does 32 sweeps.
+    values : callable
+        Returns the iterate, float64[n, n].
+    """
+
+    advance: Callable[[], object]
+    values: Callable[[], np.ndarray]
+
+
+def measure(quick: bool) -> Report:
+    """Measure Jacobi's method and over-relaxation on 4096 x 4096 points.
+
+    Parameters
+    ----------
+    quick : bool
+        256 x 256 points and few repeats: figures mean nothing then.
+
+    Returns
+    -------
+    Report
+        Updates per second of each rung.
+    """
+    n, repeats = (256, 2) if quick else (4096, 5)
+    core = _pin()
+    report = Report(
+        "laplace",
+        f"{n} x {n} points, float64, one core{core}, {SWEEPS} sweeps a repeat",
+        ("method", "what", "G updates/s", "best", "spread", "share of limit"),
+    )
+    copy = _measure_copy(n, repeats)
+    limit = copy / 16
+    _measure_method(report, "jacobi", _jacobi_rungs(n), repeats, limit)
+    _measure_method(report, "sor", _redblack_rungs(n), repeats, limit)
+    report.notes += [
+        f"copy of {n} x {n} doubles: {copy / 1e9:.1f} GB/s, read and write counted",
+        f"limit of one sweep per pass through memory: {limit / 1e9:.2f} G updates/s, "
+        "from 16 bytes an update (each value read and written once) at that rate; "
+        "hpcapp does 16 levels a pass, 1 byte an update: there the arithmetic is the "
+        "limit, see 'in cache'",
+    ]
+    return report
+
+
+def _pin() -> str:
+    if not hasattr(os, "sched_setaffinity"):
+        return ""
+    core = max(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {core})
+    return f" (pinned to {core})"
+
+
+def _measure_copy(n: int, repeats: int) -> float:
+    """Return bytes read and written per second by copying an array."""
+    source, target = np.ones((n, n)), np.zeros((n, n))
+    measurement = timed(lambda: np.copyto(target, source))
+    sample = interleave({"copy": measurement}, max(5, repeats))["copy"]
+    return 2 * source.nbytes / sample.median
+
+
+def _measure_method(
+    report: Report, method: str, rungs: dict[str, Rung], repeats: int, limit: float
+) -> None:
+    samples = interleave({k: timed(r.advance) for k, r in rungs.items()}, repeats)
+    rates = {}
+    for name, rung in rungs.items():
+        points = (rung.values().shape[0] - 2) ** 2
+        rates[name] = _row(report, (method, name), samples[name], points, limit)
+    _check_answers(report, method, rungs)
+    wanted = {"plain Numba": 1.0, "NumPy slices": 4.5}
+    for name, factor in wanted.items():
+        if name in rungs:
+            ratio = samples[name].median / samples["hpcapp"].median
+            text = f"{method}: hpcapp >= {factor} x {name}: {ratio:.2f}"
+            report.requirements.append(Statement(text, ratio >= factor))
+
+
+def _row(
+    report: Report, head: tuple[str, str], sample: Sample, points: int, limit: float
+) -> float:
+    rate = points * SWEEPS / sample.median
+    best = points * SWEEPS / sample.low
+    share = None if "cache" in head[1] else rate / limit
+    report.rows.append((*head, rate / 1e9, best / 1e9, sample.spread, share))
+    return rate
+
+
+def _check_answers(report: Report, method: str, rungs: dict[str, Rung]) -> None:
+    reference = rungs["plain Numba"].values()
+    for name, rung in rungs.items():
+        values = rung.values()
+        if name == "plain Numba" or values.shape != reference.shape:
+            continue
+        difference = float(np.max(np.abs(values - reference)))
+        text = f"{method}: {name} differs from plain Numba by {difference:.1e}"
+        if difference == 0:
+            text = f"{method}: {name} has the bits of plain Numba"
+        report.checks.append(
+            Statement(f"{text} (<= {TOLERANCE:.0e})", difference <= TOLERANCE)
+        )
+
+
+# --- rungs
+
+
+def _start(n: int) -> np.ndarray:
+    """Return the first iterate, with the boundary of `CONFIG`."""
+    u = np.zeros((n, n))
+    u[-1] = np.sin(np.pi * np.arange(n) / (n - 1))
+    # corners are the mean of their sides
+    u[-1, 0], u[-1, -1] = 0.5 * u[-1, 0], 0.5 * u[-1, -1]
+    return u
+
+
+def _jacobi_rungs(n: int) -> dict[str, Rung]:
+    from tests.benchmarks.rungs import sweep_jacobi_loops, sweep_jacobi_slices
+
+    return {
+        "NumPy slices": _two_arrays(sweep_jacobi_slices, n),
+        "plain Numba": _two_arrays(sweep_jacobi_loops, n),
+        "hpcapp": _hpcapp(n, "jacobi"),
+        "plain Numba, in cache": _two_arrays(sweep_jacobi_loops, min(n, IN_CACHE)),
+        "hpcapp, in cache": _hpcapp(min(n, IN_CACHE), "jacobi"),
+    }
+
+
+def _redblack_rungs(n: int) -> dict[str, Rung]:
+    from tests.benchmarks.rungs import sweep_redblack_loops
+
+    return {
+        "plain Numba": _one_array(sweep_redblack_loops, n),
+        "hpcapp": _hpcapp(n, "sor"),
+        "plain Numba, in cache": _one_array(sweep_redblack_loops, min(n, IN_CACHE)),
+        "hpcapp, in cache": _hpcapp(min(n, IN_CACHE), "sor"),
+    }
+
+
+def _one_array(sweep: Callable[[np.ndarray, float], None], n: int) -> Rung:
+    u = _start(n)
+
+    def advance() -> None:
+        for _ in range(SWEEPS):
+            sweep(u, OMEGA)
+
+    return Rung(advance, lambda: u)
+
+
+def _two_arrays(sweep: Callable[[np.ndarray, np.ndarray], None], n: int) -> Rung:
+    u = _start(n)
+    arrays = [u, u.copy()]
+
+    def advance() -> None:
+        for _ in range(SWEEPS):
+            sweep(arrays[0], arrays[1])
+            arrays.reverse()
+
+    return Rung(advance, lambda: arrays[0])
+
+
+def _hpcapp(n: int, method: str) -> Rung:
+    """Return the steps of the workload on one rank with one thread."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    from mpi4py import MPI
+
+    from hpcapp.device import Device
+    from hpcapp.mpi.comm import Comm
+    from hpcapp.problem import parse_problem
+    from hpcapp.workload import Context
+
+    settings = (f"parameters.relaxation={OMEGA}",) if method == "sor" else ()
+    text = CONFIG.format(n=n, method=method)
+    problem = parse_problem(text, "benchmark.yaml", settings)
+    context = Context(Comm(MPI.COMM_SELF), Device(1), problem.layout(1))
+    steps = problem.workload.steps(context)
+    return Rung(lambda: next(steps), lambda: context.state.parts("u")[0].array)

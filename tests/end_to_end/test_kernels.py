@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: MIT
+"""Kernels are compiled before the clock starts, and once."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+CONFIGS = sorted(
+    [*(ROOT / "configs/small").glob("*.yaml"), *(ROOT / "tests/own").glob("*.yaml")]
+)
+
+# runs a configuration alone and lists what was compiled or loaded after the warm-up
+SCRIPT = """
+import sys
+sys.path.insert(0, {contract!r})
+from mpi4py import MPI
+from numba.core.dispatcher import Dispatcher
+from harness import run
+from hpcapp import driver
+from hpcapp.mpi.comm import Comm
+
+def kernels():
+    found = set()
+    for module in list(sys.modules.values()):
+        for name, value in list(vars(module).items()) if module else ():
+            if isinstance(value, Dispatcher) and value.__module__.startswith("hpcapp"):
+                found |= {{(value.__module__, name, str(s)) for s in value.signatures}}
+    return found
+
+turn = driver._Run._crank
+before = []
+def crank(self, context):
+    before.append(kernels())
+    return turn(self, context)
+
+driver._Run._crank = crank
+run(Comm(MPI.COMM_SELF), {config!r}, {target!r}, {settings!r})
+assert before[0], "the warm-up loaded no kernel"
+print(sorted(kernels() - before[0]))
+"""
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
+def test_no_kernel_is_compiled_after_the_warm_up(tmp_path, config, threads):
+    script = SCRIPT.format(
+        contract=str(ROOT / "tests" / "contract"),
+        config=str(config),
+        target=str(tmp_path / "r"),
+        settings=(f"run.threads={threads}",),
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "[]"
+
+
+def test_cold_caches_of_two_jobs_at_once_do_not_get_mixed_up(mpirun, tmp_path):
+    environ = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environ["NUMBA_CACHE_DIR"] = str(tmp_path / "cache")
+    jobs = []
+    for number, name in enumerate(("laplace", "laplace-jacobi", "laplace")):
+        target = str(tmp_path / str(number))
+        options = ["-o", target, "--json", "--set", f"run.threads={number + 1}"]
+        command = mpirun.command(2, "run", f"configs/small/{name}.yaml", *options)
+        jobs.append(
+            subprocess.Popen(command, cwd=ROOT, env=environ, stdout=subprocess.PIPE)
+        )
+    sums = [json.loads(job.communicate(timeout=120)[0])["checksum"] for job in jobs]
+    assert [job.returncode for job in jobs] == [0, 0, 0]
+    assert sums[0] == sums[2]
+    # with what they have left in the cache
+    for name, checksum in (("laplace", sums[0]), ("laplace-jacobi", sums[1])):
+        config, target = f"configs/small/{name}.yaml", str(tmp_path / name)
+        done = mpirun(2, "run", config, "-o", target, "--json", **environ)
+        found = json.loads(done.stdout)
+        assert found["checksum"] == checksum
+        assert found["phases"]["compile"]["max"] < 5
