@@ -83,7 +83,8 @@ def prepare(comm: "Comm", request: Request, log: Log, stops: Stops) -> Session |
     machine = survey(comm, request.environ)
     held: list[RunDirectory] = []
 
-    def on_root() -> tuple[Problem, Saved | None] | None:
+    def choose() -> tuple[Problem, Saved | None] | None:
+        """Read, check, look and lock; None where nothing is left to do."""
         problem, path = _choose(request, machine, log)
         directory = problem.config.output.directory
         if path is not None and refuse_changes(problem, path):
@@ -93,7 +94,7 @@ def prepare(comm: "Comm", request: Request, log: Log, stops: Stops) -> Session |
         held.append(_take(request, problem, saved, log))
         return problem, saved
 
-    chosen = comm.on_root(on_root)
+    chosen = comm.on_root(choose)
     if chosen is None:
         return None
     problem, saved = chosen

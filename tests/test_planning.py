@@ -245,7 +245,7 @@ def test_run_that_does_not_fit_on_one_node_is_refused_with_the_numbers():
     with pytest.raises(PlanError) as caught:
         check_memory(problem, plan, ["a", "b", "a", "b"], limits)
     assert str(caught.value) == (
-        "c.yaml: does not fit into memory: the 2 ranks on b need 380 MB, 380 MB may be "
+        "c.yaml: does not fit into memory: the 2 ranks on b need 440 MB, 440 MB may be "
         "used; use more nodes, a smaller problem, or run.memory: warn if the limit is "
         "misread"
     )

@@ -41,9 +41,9 @@ def test_mpi(mpirun, ranks):
     run_tests(mpirun.mpirun, sys.executable, ranks, "mpi", 120)
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(1000)
 def test_contract_on_16_ranks(mpirun):
-    run_tests(mpirun.mpirun, sys.executable, 16, "contract", 390)
+    run_tests(mpirun.mpirun, sys.executable, 16, "contract", 900)
 
 
 @pytest.mark.medium

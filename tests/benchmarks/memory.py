@@ -82,7 +82,7 @@ def _cases(side: int, ranks: int) -> list[Case]:
     field = "parameters.source=sin(x)*y"
     return [
         Case("no arrays to speak of", ranks, (61, 47), (sor,)),
-        Case("no arrays, 16 ranks", 4 * ranks, (61, 47), (sor,)),
+        Case(f"no arrays, {4 * ranks} ranks", 4 * ranks, (61, 47), (sor,)),
         Case("jacobi", ranks, shape, (jacobi,)),
         Case("sor", ranks, shape, (sor,)),
         Case("sor, source field", ranks, shape, (sor, field)),

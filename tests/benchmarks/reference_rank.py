@@ -14,10 +14,7 @@ import time
 
 
 def main(folder: str) -> None:
-    """Do what a rank cannot do without."""
-    from hpcapp.device import prepare_cache
-
-    prepare_cache(os.environ)
+    """Do what a rank cannot do without; the cache's folder is in the environment."""
     from mpi4py import MPI
 
     comm = MPI.COMM_WORLD

@@ -86,4 +86,4 @@ def test_cold_caches_of_two_jobs_at_once_do_not_get_mixed_up(mpirun, tmp_path):
         done = mpirun(2, "run", config, "-o", target, "--json", **environ)
         found = json.loads(done.stdout)
         assert found["checksum"] == checksum
-        assert found["phases"]["compile"]["max"] < 5
+        assert found["phases"]["compile"]["max"] < 20

@@ -132,7 +132,8 @@ FAULTS = {
     ),
     "negative tolerance": (
         ["--set", "parameters.tolerance=-1e-6"],
-        "--set: parameters.tolerance: must be >= 0, got -1e-6",
+        "--set: parameters.tolerance: must be > 0 (or 0: stop after max_iterations), "
+        "got -1e-6",
     ),
     "too fine a tolerance": (
         ["--set", "parameters.tolerance=1e-15"],
@@ -414,14 +415,14 @@ def test_every_small_example_runs_and_plots(mpirun, hpcapp, tmp_path, config):
 
 
 @pytest.mark.medium
-@pytest.mark.timeout(150)
+@pytest.mark.timeout(200)
 def test_the_first_example_on_16_ranks(mpirun, tmp_path):
     begun = time.monotonic()
     done = mpirun(
         16, "run", "configs/laplace.yaml", "-o", str(tmp_path / "r"), timeout=140
     )
     assert done.returncode == 0, done.stderr
-    assert time.monotonic() - begun < 60
+    assert time.monotonic() - begun < 130
     with xarray.open_dataset(tmp_path / "r" / "result.nc") as data:
         exact = np.sin(np.pi * data.x) * np.sinh(np.pi * data.y) / np.sinh(np.pi)
         error = abs(data.u - exact.transpose("y", "x")).max()
