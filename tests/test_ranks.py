@@ -42,8 +42,11 @@ def test_mpi(mpirun, ranks):
 
 
 @pytest.mark.timeout(1000)
-def test_contract_on_16_ranks(mpirun):
-    run_tests(mpirun.mpirun, sys.executable, 16, "contract", 900)
+@pytest.mark.parametrize(
+    "ranks, tests", [(16, "test_contract.py"), (7, "test_laplace_layouts.py")]
+)
+def test_contract(mpirun, ranks, tests):
+    run_tests(mpirun.mpirun, sys.executable, ranks, f"contract/{tests}", 900)
 
 
 @pytest.mark.medium
