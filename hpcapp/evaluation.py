@@ -56,8 +56,7 @@ def evaluate_grid(
     Parameters
     ----------
     out : float64[ny, nx]
-        Values, written. Its memory layout (contiguous or a view) decides which of
-        two compiled kernels runs, not which bits come out.
+        Values, written; a view goes through a contiguous copy.
     program : Program
         Its variables are among ``x`` and ``y``, in any order.
     y : float64[ny]
@@ -120,6 +119,13 @@ def _evaluate(
 ) -> None:
     if program.constant is not None:
         out.fill(program.constant)
+        return
+    if not out.flags.c_contiguous:
+        # one compiled variant only: a second one, for views, gave NaN when both
+        # were loaded from Numba's cache (docs/decisions/004-kernel-cache.md)
+        whole = np.empty(out.shape)
+        _evaluate(whole, program, values, steps)
+        out[...] = whole
         return
     from hpcapp.expression_kernels import evaluate_cpu
 
