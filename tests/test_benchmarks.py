@@ -61,7 +61,7 @@ def test_laplace_compares_its_rungs(root, tmp_path):
     check(done, path, "laplace", rows=9)
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "rows"), [("startup", 3), ("io", 4), ("memory", 6)])
 def test_jobs_are_measured(root, mpirun, tmp_path, name, rows):
     path = tmp_path / f"{name}.json"
