@@ -7,7 +7,6 @@ import sys
 import tempfile
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 ROOT = Path(__file__).parent.parent
@@ -37,22 +36,6 @@ def pytest_configure(config):
     if config.getoption("--with-mpi") and ranks != ["0", "0"]:
         reporter = config.pluginmanager.getplugin("terminalreporter")
         reporter._tw._file = open(os.devnull, "w")  # noqa: SIM115
-
-
-def pytest_sessionstart(session):
-    """Load the kernels that tests call themselves, one rank after the other."""
-    if not session.config.getoption("--with-mpi"):
-        return
-    from hpcapp import reduction
-    from hpcapp.device import cache_locked
-    from hpcapp.fields import Field
-    from hpcapp.store.save import warm_up
-
-    dims = ("y", "x")
-    with cache_locked(os.environ):
-        reduction.add(reduction.zeros(), np.zeros(4))
-        for dtype in ("float64", "int32", "int8"):
-            warm_up([Field("f", dims, "1", "f", dtype, distributed=True)])
 
 
 @pytest.hookimpl(trylast=True)

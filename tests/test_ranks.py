@@ -10,11 +10,31 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 
+# what tests of several ranks call outside a run, which compiles on one rank first
+KERNELS = """
+import numpy as np
+from hpcapp import reduction
+from hpcapp.fields import Field
+from hpcapp.store.save import warm_up
+
+reduction.add(reduction.zeros(), np.zeros(4))
+for dtype in ("float64", "int64", "int32", "int8"):
+    warm_up([Field("f", ("y", "x"), "1", "f", dtype, distributed=True)])
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def kernels():
+    """Compile before many ranks would do it at once."""
+    environ = {**os.environ, "PYTHONPATH": str(ROOT)}
+    subprocess.run([sys.executable, "-c", KERNELS], cwd=ROOT, env=environ, check=True)
+
 
 def run_tests(launcher, python, ranks, folder, timeout, environ=None):
     """Run the tests of a folder on some ranks; fail with their output."""
     command = [str(launcher), "-np", str(ranks), str(python), "-m", "pytest"]
     options = ["--with-mpi", "-q", "-x", "-rs", "-p", "no:cacheprovider"]
+    options += ["-p", "no:hypothesispytest"]
     # signals do not reach a rank that waits inside MPI: a thread must watch
     options += ["--timeout", str(timeout - 10), "--timeout-method", "thread"]
     try:

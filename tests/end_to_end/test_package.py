@@ -53,10 +53,9 @@ def installed(tmp_path_factory):
     wheel = next(folder.glob("hpcapp-*.whl"))
     venv.create(folder / "env", with_pip=True)
     bin_folder = folder / "env" / "bin"
-    constraints = ["-c", ROOT / "constraints.txt"]
-    call(
-        bin_folder / "pip", "install", "-q", *constraints, f"{wheel}[mpich]", cwd=folder
-    )
+    # used four times: byte code of all that is unpacked would take longer
+    options = ["-q", "--no-compile", "-c", ROOT / "constraints.txt"]
+    call(bin_folder / "pip", "install", *options, f"{wheel}[mpich]", cwd=folder)
     return bin_folder
 
 
