@@ -53,11 +53,18 @@ class Domain:
         Global extent along each axis.
     halo : int
         Points that a rank needs from its neighbours on each side.
+    cut : int or None
+        How many axes, from the first on, may be divided; None: all.
+    dealt : bool
+        Whether the workload deals out its parts itself, so that blocks say only
+        how much a rank gets on average.
     """
 
     dims: tuple[str, ...]
     shape: Shape
     halo: int = 0
+    cut: int | None = None
+    dealt: bool = False
 
 
 def split(length: int, parts: int) -> tuple[tuple[int, int], ...]:
@@ -182,12 +189,19 @@ class Layout:
             If `grid` needs more ranks than there are or cuts an axis into
             more parts than it has points.
         """
+        cut = len(domain.shape) if domain.cut is None else domain.cut
         if grid is None:
-            return cls(domain, choose_grid(domain.shape, ranks))
+            whole = (1,) * (len(domain.shape) - cut)
+            return cls(domain, choose_grid(domain.shape[:cut], ranks) + whole)
         if len(grid) != len(domain.shape):
             raise ValueError(
                 f"must have {len(domain.shape)} numbers for the axes "
                 f"{', '.join(domain.dims)}, got {_times(grid)}"
+            )
+        if any(n > 1 for n in grid[cut:]):
+            raise ValueError(
+                f"must be 1 for {', '.join(domain.dims[cut:])}, which is not divided, "
+                f"got {_times(grid)}"
             )
         if prod(grid) > ranks:
             raise ValueError(

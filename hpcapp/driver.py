@@ -14,7 +14,7 @@ import numpy as np
 
 from hpcapp.decomposition import Layout
 from hpcapp.device import cache_locked, open_device, share_threads
-from hpcapp.errors import Exit
+from hpcapp.errors import Exit, HpcappError
 from hpcapp.log import Progress
 from hpcapp.session import Outcome, Session, tabulate
 from hpcapp.status import Status
@@ -25,6 +25,9 @@ from hpcapp.store.writers import choose_writer
 from hpcapp.workload import Context, State, Step, Workload
 
 __all__ = ["drive"]
+
+# seconds that a rank with an error waits for the others to reach a yield
+GRACE = 2.0
 
 
 def drive(session: Session) -> Outcome:
@@ -55,6 +58,8 @@ class _Run:
     def __init__(self, session: Session) -> None:
         self.session = session
         self.comm, self.log = session.comm, session.log
+        # a failing rank speaks here while others may be anywhere in a step
+        self.aside = session.comm.duplicate()
         self.clock = session.comm.clock
         config = session.problem.config
         machine = session.machine
@@ -69,7 +74,8 @@ class _Run:
         )
         self.written_by = f"{self.writer} ({reason})"
         self.status = self._open_status()
-        self.progress = Progress(self.log, session.environ)
+        self.progress = Progress(self.log, session.environ, self.workload.unit)
+        self.work = 0.0
         self.saved_at = time.monotonic()
         self.save_seconds = 0.0
         self.step_seconds = 0.0
@@ -80,9 +86,9 @@ class _Run:
             self._compile()
             context = self._context()
             stopped = self._crank(context)
-            if stopped:
-                return self._stopped(stopped)
-            return self._finish(context.state)
+            outcome = self._stopped(stopped) if stopped else self._finish(context.state)
+            self.aside.free()
+            return outcome
         finally:
             self.progress.close()
             self.device.close()
@@ -113,7 +119,7 @@ class _Run:
             f"{machine.mpi}"
         )
         self.log.info(f"writer {self.written_by}; device {self.device.note}")
-        if layout.used > 1:
+        if layout.used > 1 and layout.halo:
             self.log.info(f"halo depth {self.workload.halo(layout)}")
         for rank, (node, mask) in enumerate(machine.masks):
             self.log.detail(
@@ -133,6 +139,7 @@ class _Run:
         node.barrier()
         if not node.root:
             self._load_kernels()
+        node.free()
         # nobody waits for a compiler inside an exchange
         self.comm.barrier()
         self.clock.enter(before)
@@ -156,31 +163,57 @@ class _Run:
         pending = None
         while True:
             begun = time.monotonic()
-            with self.clock.phase("compute"):
-                step = next(steps, None)
-            if step is None:
-                if pending is not None:
-                    pending.result()
-                return ""
-            self.step_seconds = max(self.step_seconds, time.monotonic() - begun)
-            self._report(step.fraction, step.note)
+            try:
+                with self.clock.phase("compute"):
+                    step = next(steps, None)
+            except HpcappError as error:
+                raise self._tell(pending, error) from None
             if pending is not None:
                 with self.clock.phase("reduce"):
-                    stop, due = pending.result()
-                if stop or due:
-                    path = self._checkpoint(context.state)
-                    if stop:
-                        _end(steps)
-                        self.log.info(f"checkpoint {path}")
-                        return self._why()
-            pending = self.comm.agree(np.array(self._wishes(), np.int64))
+                    stop, due, failed = pending.result()
+                if failed:
+                    _end(steps)
+                    raise self._shared(None)
+            if step is None:
+                return ""
+            self.step_seconds = max(self.step_seconds, time.monotonic() - begun)
+            self._report(step)
+            if pending is not None and (stop or due):
+                path = self._checkpoint(context.state)
+                if stop:
+                    _end(steps)
+                    self.log.info(f"checkpoint {path}")
+                    return self._why()
+            pending = self.aside.agree(np.array(self._wishes(), np.int64))
 
-    def _wishes(self) -> tuple[bool, bool]:
+    def _tell(self, pending: Any, error: HpcappError) -> HpcappError:
+        """Let the other ranks end with this rank's error, if they come to a yield.
+
+        They do not where their step waits for this rank, or where a checkpoint was
+        due: then whoever called the driver ends the job.
+        """
+        if pending is not None and (
+            not pending.arrives(GRACE) or pending.result().any()
+        ):
+            return error
+        agreement = self.aside.agree(np.array((0, 0, 1), np.int64))
+        return self._shared(error) if agreement.arrives(GRACE) else error
+
+    def _shared(self, mine: HpcappError | None) -> HpcappError:
+        """Return the error of the first rank that has one, naming that rank."""
+        errors = self.aside.all(mine)
+        rank, error = next((r, e) for r, e in enumerate(errors) if e is not None)
+        if None not in errors:
+            return error
+        host = self.session.machine.nodes[rank]
+        return type(error)(f"rank {rank} on {host}: {error}")
+
+    def _wishes(self) -> tuple[bool, bool, bool]:
         margin = 2 * self.step_seconds + 2 * self.save_seconds
         every = self.session.problem.config.checkpoint.every
         due = every is not None and time.monotonic() - self.saved_at >= every
         # one clock decides when a checkpoint is due
-        return self.session.stops.wanted(margin), due and self.comm.root
+        return self.session.stops.wanted(margin), due and self.comm.root, False
 
     def _why(self) -> str:
         reasons = [
@@ -188,12 +221,18 @@ class _Run:
         ]
         return reasons[0] if reasons else "request"
 
-    def _report(self, fraction: float, note: str) -> None:
+    def _report(self, step: Step) -> None:
+        self.work += step.work
         if self.status is not None:
-            self.progress.update(fraction, note)
-            left = self.progress.eta(fraction, time.monotonic())
+            fraction, note, now = step.fraction, step.note, time.monotonic()
+            self.progress.update(fraction, note, step.work)
             self.status.update(
-                "running", fraction=fraction, note=note, eta_seconds=left
+                "running",
+                fraction=fraction,
+                note=note,
+                rate=self.progress.rate(now),
+                unit=f"{self.workload.unit}/s",
+                eta_seconds=self.progress.eta(fraction, now),
             )
 
     # --- files
@@ -244,6 +283,7 @@ class _Run:
                 "grid": self.layout.grid,
                 "shape": self.layout.domain.shape,
                 "dims": self.layout.domain.dims,
+                "dealt": self.layout.domain.dealt,
                 "threads": self.threads,
                 "hosts": session.machine.nodes,
             },
@@ -260,7 +300,16 @@ class _Run:
         )
         if self.status is not None:
             self.status.update("stopped", force=True, reason=reason, checkpoint=newest)
-        return Outcome(Exit.STOPPED, None, phases, newest, self.threads, reason)
+        return Outcome(
+            code=Exit.STOPPED,
+            answer=None,
+            phases=phases,
+            path=newest,
+            threads=self.threads,
+            reason=reason,
+            work=self.work,
+            unit=self.workload.unit,
+        )
 
     def _finish(self, state: State) -> Outcome:
         answer = self.workload.answer(state)
@@ -283,7 +332,16 @@ class _Run:
             )
         if answer.warning:
             self.log.warn(answer.warning)
-        return Outcome(Exit.DONE, answer, phases, path, self.threads, checksum=checksum)
+        return Outcome(
+            code=Exit.DONE,
+            answer=answer,
+            phases=phases,
+            path=path,
+            threads=self.threads,
+            checksum=checksum,
+            work=self.work,
+            unit=self.workload.unit,
+        )
 
 
 def _end(steps: Iterator[Step]) -> None:

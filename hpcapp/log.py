@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import IO, Any
 
-__all__ = ["Log", "Progress", "duration"]
+__all__ = ["Log", "Progress", "duration", "scaled"]
 
 
 class Log:
@@ -94,12 +94,15 @@ class Progress:
         Where lines go.
     environ : mapping
         The process environment.
+    unit : str
+        Of the work that `update` is told of.
     """
 
     LINE_SECONDS = 60.0
     LINE_SHARE = 0.1
 
-    def __init__(self, log: Log, environ: Mapping[str, str]) -> None:
+    def __init__(self, log: Log, environ: Mapping[str, str], unit: str = "") -> None:
+        self._unit = unit
         mode = environ.get("HPCAPP_PROGRESS", "lines")
         if not log.speaks or log.level < 1:
             mode = "off"
@@ -108,12 +111,25 @@ class Progress:
         self._bar: Any = None
         self._begun = self._said_at = self._first_at = time.monotonic()
         self._first = self._said = -1.0
+        self._work = 0.0
 
-    def update(self, fraction: float, note: str) -> None:
-        """Tell what share is done, 0 to 1, and a few words about it."""
+    def update(self, fraction: float, note: str, work: float = 0.0) -> None:
+        """Tell what share is done, a few words about it, and the work so far.
+
+        Parameters
+        ----------
+        fraction : float
+            Share of the whole run, 0 to 1.
+        note : str
+            Shown behind the numbers.
+        work : float
+            Done in this step, in the unit that was given; 0 where unknown.
+        """
         if self._first < 0:
             self._first = self._said = fraction
             self._first_at = time.monotonic()
+        else:
+            self._work += work
         if self._mode == "bar":
             self._draw(fraction, note)
         elif self._mode == "lines":
@@ -137,10 +153,15 @@ class Progress:
             return None
         return (now - self._first_at) * (1 - fraction) / done
 
+    def rate(self, now: float) -> float:
+        """Return the work done in a second since the first step."""
+        return self._work / max(now - self._first_at, 1e-9)
+
     def _line(self, fraction: float, now: float) -> str:
-        left = self.eta(fraction, now)
-        ahead = "" if left is None else f", {duration(left)} left"
-        return f"{100 * fraction:3.0f} % after {duration(now - self._begun)}{ahead}"
+        left, rate = self.eta(fraction, now), self.rate(now)
+        done = f"{100 * fraction:3.0f} % after {duration(now - self._begun)}"
+        speed = f", {scaled(rate)}{self._unit}/s" if rate else ""
+        return done + speed + ("" if left is None else f", {duration(left)} left,")
 
     def _draw(self, fraction: float, note: str) -> None:
         if self._bar is None:
@@ -155,8 +176,18 @@ class Progress:
                 file=sys.stderr,
                 disable=False,
             )
-        self._bar.set_postfix_str(note, refresh=False)
+        rate = self.rate(time.monotonic())
+        speed = f"{scaled(rate)}{self._unit}/s " if rate else ""
+        self._bar.set_postfix_str(f"{speed}{note}", refresh=False)
         self._bar.update(round(100 * fraction, 1) - self._bar.n)
+
+
+def scaled(number: float) -> str:
+    """Return a number with a prefix, such as ``2.47 G``, to be followed by a unit."""
+    for factor, prefix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if number >= factor:
+            return f"{number / factor:.3g} {prefix}"
+    return f"{number:.3g} "
 
 
 def duration(seconds: float) -> str:

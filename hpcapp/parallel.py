@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from hpcapp.clock import PHASES, Clock
 from hpcapp.device import prepare_cache
 from hpcapp.errors import Exit, HpcappError, LaunchError
-from hpcapp.log import Log, duration
+from hpcapp.log import Log, duration, scaled
 from hpcapp.mpi import world
 from hpcapp.stops import Stops
 
@@ -137,7 +137,7 @@ def _lines(session: "Session", outcome: "Outcome") -> list[str]:
             second,
             f"{outcome.path}: go on with: hpcapp resume {shlex.quote(directory)}",
         ]
-    rate = f"; {_scaled(outcome.rate)}{outcome.answer.unit}/s" if outcome.rate else ""
+    rate = f"; {scaled(outcome.rate)}{outcome.unit}/s" if outcome.rate else ""
     return [
         f"{name}: {outcome.answer.text}",
         second + rate,
@@ -153,20 +153,13 @@ def _summary(session: "Session", outcome: "Outcome") -> dict[str, Any]:
         "result": dict(answer.values) if answer else None,
         "converged": answer.converged if answer else None,
         "rate": outcome.rate,
-        "unit": f"{answer.unit}/s" if answer else None,
+        "unit": f"{outcome.unit}/s",
         "phases": outcome.phases,
         "threads": outcome.threads,
         "path": outcome.path,
         "checksum": outcome.checksum or None,
         "stopped": outcome.reason or None,
     }
-
-
-def _scaled(number: float) -> str:
-    for factor, prefix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if number >= factor:
-            return f"{number / factor:.3g} {prefix}"
-    return f"{number:.3g} "
 
 
 def _end_with(comm: "Comm", apart: "Comm", error: HpcappError) -> int:

@@ -107,6 +107,10 @@ class Outcome:
         Why it was stopped.
     checksum : str
         Of the result's data.
+    work : float
+        Done since this start, by all ranks.
+    unit : str
+        Of the work.
     """
 
     code: Exit
@@ -116,12 +120,14 @@ class Outcome:
     threads: int
     reason: str = ""
     checksum: str = ""
+    work: float = 0.0
+    unit: str = ""
 
     @property
     def rate(self) -> float:
         """Work per second of computing and communicating, 0 if none was done."""
         spent = sum(self.phases[name]["max"] for name in ("compute", "halo", "reduce"))
-        return self.answer.work / spent if self.answer and spent else 0.0
+        return self.work / spent if spent else 0.0
 
 
 def survey(comm: "Comm", environ: Mapping[str, str]) -> Machine:

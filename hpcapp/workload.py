@@ -34,10 +34,13 @@ class Step:
         Estimated share of the whole run that is done, 0 to 1.
     note : str
         A few words for the progress line, such as the residual.
+    work : float
+        Work that all ranks have done in this step, in the workload's `unit`.
     """
 
     fraction: float
     note: str = ""
+    work: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -52,19 +55,13 @@ class Answer:
         Numbers for ``--json``.
     converged : bool or None
         Whether what was asked for was reached; None where that means nothing.
-    work : float
-        Amount of work done since this start, in `unit`.
-    unit : str
-        Unit of work, such as "updates".
     warning : str
         What the user should know; "" for nothing.
     """
 
     text: str
     values: Mapping[str, float]
-    converged: bool | None
-    work: float
-    unit: str
+    converged: bool | None = None
     warning: str = ""
 
 
@@ -109,6 +106,8 @@ class Workload(ABC):
     ----------
     summary : str
         One line for listings and titles.
+    unit : str
+        Of the work that steps report, in the plural, such as "updates".
     extendable : frozenset of str
         Parameters that may grow after the end: `resume` then computes only what
         is new. The result keeps the state of such a workload.
@@ -125,6 +124,7 @@ class Workload(ABC):
 
     Parameters: ClassVar[type[Model]] = Model
     summary: ClassVar[str] = ""
+    unit: ClassVar[str] = "steps"
     extendable: ClassVar[frozenset[str]] = frozenset()
     tuning: ClassVar[frozenset[str]] = frozenset()
 

@@ -16,7 +16,13 @@ from hpcapp.studies.compare import compare_results, show
 from hpcapp.studies.difference import Difference, Rule
 from hpcapp.studies.results import dimensions, pieces, spread_of, variables
 
-LAYOUT = {"ranks": 4, "grid": [2, 2], "shape": [4, 6], "dims": ["y", "x"]}
+LAYOUT = {
+    "ranks": 4,
+    "grid": [2, 2],
+    "shape": [4, 6],
+    "dims": ["y", "x"],
+    "dealt": False,
+}
 
 
 def write(path, variables, layout=None, **options):
@@ -317,6 +323,7 @@ def test_values_are_shown_in_full(value, text):
         "[]",
         json.dumps({**LAYOUT, "grid": [9, 9]}),
         json.dumps({"ranks": 1}),
+        json.dumps({**LAYOUT, "dealt": True}),
     ],
 )
 def test_layout_that_makes_no_sense_names_no_owner(layout):

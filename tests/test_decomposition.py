@@ -195,3 +195,12 @@ def test_halo_is_no_deeper_than_asked_and_than_any_block_along_a_cut(
     if layout.used > 1:
         assert layout.halo == min(depths)
     assert layout.halo <= halo
+
+
+def test_axes_that_are_not_divided_stay_whole():
+    domain = Domain(("y", "x"), (5, 1000), cut=1)
+    assert Layout.choose(domain, 4).grid == (4, 1)
+    assert Layout.choose(domain, 8).grid == (5, 1)
+    assert Layout.choose(domain, 4, (2, 1)).grid == (2, 1)
+    with pytest.raises(ValueError, match=r"must be 1 for x, which is not divided"):
+        Layout.choose(domain, 4, (2, 2))

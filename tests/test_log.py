@@ -122,8 +122,17 @@ def test_line_tells_percent_time_and_what_is_left(ticks, capsys):
     run_steps(ticks, [0.0, 0.25], 50)
     # a quarter in 50 s: three more are left
     assert said(capsys) == [
-        "hpcapp:  25 % after 1 min 40 s, 2 min 30 s left residual 1e-3"
+        "hpcapp:  25 % after 1 min 40 s, 2 min 30 s left, residual 1e-3"
     ]
+
+
+def test_line_tells_the_rate_of_the_steps_since_the_first(ticks, capsys):
+    progress = Progress(Log(), {}, "updates")
+    progress.update(0.1, "", 1e12)  # before the clock of steps: not counted
+    for fraction in (0.3, 0.5):
+        ticks.now += 4
+        progress.update(fraction, "", 6e9)
+    assert "1.5 Gupdates/s, 10.0 s left" in said(capsys)[-1]
 
 
 def test_time_left_is_that_of_equal_steps(ticks):

@@ -18,7 +18,13 @@ from hpcapp.studies.panels import MOST, Curve, Image, choose_panels
 from hpcapp.studies.plot import plot_result
 
 X, Y = np.linspace(0, 1, 30), np.linspace(0, 1, 20)
-LAYOUT = {"ranks": 4, "grid": [2, 2], "shape": [20, 30], "dims": ["y", "x"]}
+LAYOUT = {
+    "ranks": 4,
+    "grid": [2, 2],
+    "shape": [20, 30],
+    "dims": ["y", "x"],
+    "dealt": False,
+}
 
 
 def write(path, variables, **attributes):

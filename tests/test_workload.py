@@ -262,7 +262,7 @@ class Small(Workload):
         yield from ()
 
     def answer(self, state):
-        return Answer("nothing", {}, None, 0.0, "steps")
+        return Answer("nothing", {})
 
 
 def test_memory_is_by_default_one_copy_of_each_distributed_field():

@@ -110,17 +110,18 @@ class Comm:
 
     def meet(self, seconds: float) -> bool:
         """Wait for all ranks, but not for ever; tell whether they came."""
-        request = self.raw.Ibarrier()
-        until = time.monotonic() + seconds
-        while not request.Test():
-            if time.monotonic() > until:
-                return False
-            time.sleep(0.005)
-        return True
+        return _arrives(self.raw.Ibarrier(), seconds)
 
     def duplicate(self) -> "Comm":
         """Return the same ranks with message traffic of their own; collective."""
         return Comm(self.raw.Dup(), self.clock)
+
+    def free(self) -> None:
+        """Give the message traffic of `duplicate`, `node` or `split` back; collective.
+
+        A library has about 2000 such contexts.
+        """
+        self.raw.Free()
 
     def node(self) -> "Comm":
         """Return the communicator of the ranks that share this node's memory."""
@@ -318,10 +319,23 @@ class Agreement:
         self._request.Wait()
         return self._all
 
+    def arrives(self, seconds: float) -> bool:
+        """Wait for all ranks, but not for ever; tell whether they came."""
+        return _arrives(self._request, seconds)
+
 
 def _pieces(values: np.ndarray, piece: int) -> list[np.ndarray]:
     step = max(1, piece // values.dtype.itemsize)
     return [values[at : at + step] for at in range(0, values.size, step)]
+
+
+def _arrives(request: Any, seconds: float) -> bool:
+    until = time.monotonic() + seconds
+    while not request.Test():
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.005)
+    return True
 
 
 def _wait(request: Any) -> None:

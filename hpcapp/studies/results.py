@@ -150,6 +150,8 @@ def spread_of(attributes: Mapping[str, Any]) -> Spread | None:
     """
     try:
         facts = json.loads(attributes["hpcapp_layout"])
+        if facts["dealt"]:  # the workload's own doing
+            return None
         domain = Domain(tuple(facts["dims"]), tuple(map(int, facts["shape"])))
         grid = tuple(map(int, facts["grid"]))
         ranks = int(facts["ranks"])

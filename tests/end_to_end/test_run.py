@@ -3,6 +3,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -362,6 +363,20 @@ def test_a_known_error_on_one_rank_ends_the_job_and_names_the_rank(mpirun, tmp_p
     assert "Traceback" not in done.stderr
     assert "hpcapp: rank 1 on " in done.stderr
     assert "planted for the user" in done.stderr
+
+
+def test_a_known_error_on_one_rank_ends_independent_steps_without_an_abort(
+    mpirun, tmp_path
+):
+    config = tmp_path / "broken.yaml"
+    text = BROKEN.format(rank=1, where="later", known="true")
+    config.write_text(text.replace("known:", "alone: true, known:"))
+    done = mpirun(3, "run", str(config), "-o", str(tmp_path / "r"))
+    assert done.returncode == 1
+    said = [line for line in done.stderr.splitlines() if "planted" in line]
+    assert len(said) == 1
+    assert re.fullmatch(r"hpcapp: rank 1 on \S+: planted for the user", said[0])
+    assert "Abort" not in done.stdout + done.stderr
 
 
 def test_a_known_error_on_all_ranks_is_said_once(mpirun, tmp_path):

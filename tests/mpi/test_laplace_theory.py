@@ -200,7 +200,6 @@ def test_tolerance_zero_runs_exactly_max_iterations(solve):
     found, answer = solve(shape="[5, 5]", tolerance=0, max_iterations=77)
     assert found["iteration"][-1] == 77
     assert answer.converged is None
-    assert answer.work == 9 * 77
 
 
 def test_values_that_are_no_numbers_are_an_error_on_all_ranks(solve):

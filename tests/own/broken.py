@@ -20,6 +20,7 @@ class Broken(Workload):
         where: Literal["warm_up", "first", "later", "answer"] = parameter(
             "later", "when"
         )
+        alone: bool = parameter(False, "other ranks do not wait in that step")
         known: bool = parameter(False, "an error for the user instead of a defect")
 
     summary = "fails"
@@ -38,7 +39,8 @@ class Broken(Workload):
         for step in range(4):
             if self.parameters.where == ("first" if step == 0 else "later"):
                 self._fail(ctx.comm.rank)
-            ctx.comm.barrier()
+            if not self.parameters.alone:
+                ctx.comm.barrier()
             ctx.state["done"] = step + 1
             yield Step((step + 1) / 4)
         self._rank = ctx.comm.rank
@@ -47,7 +49,7 @@ class Broken(Workload):
         """Fail at the end."""
         if self.parameters.where == "answer":
             self._fail(self._rank)
-        return Answer("done", {}, None, 4.0, "steps")
+        return Answer("done", {})
 
     def warm_up(self, device) -> None:
         """Fail while compiling, on every rank."""

@@ -26,6 +26,7 @@ class Quadrature(Workload):
         chunk: Count = parameter(130, "points of a step, all ranks together")
 
     summary = "integral of 4 / (1 + x^2) from 0 to 1"
+    unit = "points"
 
     def domain(self) -> Domain:
         """Return the midpoints."""
@@ -62,7 +63,7 @@ class Quadrature(Workload):
             done += count
             state["limbs"], state["done"] = limbs, np.int64(done)
             state["integral"] = np.float64(reduction.to_float(limbs) / n)
-            yield Step(done / n)
+            yield Step(done / n, work=count)
 
     def answer(self, state: State) -> Answer:
         """Return the integral and its distance from pi."""
@@ -70,9 +71,6 @@ class Quadrature(Workload):
         return Answer(
             text=f"integral {value:.12f}, off by {abs(value - math.pi):.1e}",
             values={"integral": value},
-            converged=None,
-            work=float(self.parameters.points),
-            unit="points",
         )
 
     def warm_up(self, device) -> None:

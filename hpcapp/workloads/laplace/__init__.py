@@ -41,6 +41,7 @@ class Laplace(Workload):
 
     Parameters: ClassVar[type[Model]] = Parameters
     summary: ClassVar[str] = "Laplace and Poisson equation on a rectangle"
+    unit: ClassVar[str] = "updates"
     extendable: ClassVar[frozenset[str]] = frozenset(
         {"max_iterations", "tolerance", "accuracy"}
     )
@@ -50,7 +51,6 @@ class Laplace(Workload):
         super().__init__(parameters, run)
         (x0, x1), (y0, y1) = parameters.domain
         self.grid = Grid(parameters.shape, x0, x1, y0, y1)
-        self._begun = 0
 
     def domain(self) -> Domain:
         """Return the grid points, boundary included."""
@@ -153,7 +153,7 @@ class Laplace(Workload):
             self._record(ctx, sweeper, iterations, residuals, largest)
         state["x"], state["y"] = self.grid.x(0, p.shape[1]), self.grid.y(0, p.shape[0])
         self._put(ctx, sweeper)
-        self._begun = iterations[-1]
+        interior = (p.shape[0] - 2) * (p.shape[1] - 2)
         while not self._done(state):
             done = iterations[-1]
             count = p.check_every - done % p.check_every
@@ -166,14 +166,14 @@ class Laplace(Workload):
             iterations = [*iterations, done + count]
             residuals = [*residuals, residual / float(state["initial_residual"])]
             self._record(ctx, sweeper, iterations, residuals, largest)
-            yield Step(self._fraction(state), f"residual {residuals[-1]:.2e}")
+            note = f"residual {residuals[-1]:.2e}"
+            yield Step(self._fraction(state), note, float(interior * count))
 
     def answer(self, state: State) -> Answer:
         """Return residual, error bound and sweeps."""
         residual = float(state["residual"][-1])
         bound, sweeps = float(state["error_bound"]), int(state["iteration"][-1])
         converged = self._converged(state)
-        interior = (self.grid.shape[0] - 2) * (self.grid.shape[1] - 2)
         goal = "tolerance" if self._tolerance is not None else "accuracy"
         warning = ""
         if converged is False:
@@ -188,8 +188,6 @@ class Laplace(Workload):
             ),
             values={"residual": residual, "error_bound": bound, "iterations": sweeps},
             converged=converged,
-            work=float(interior * (sweeps - self._begun)),
-            unit="updates",
             warning=warning,
         )
 
