@@ -7,8 +7,9 @@ Needs no MPI and no workload: the model of `parameters` is an argument.
 import math
 import os
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Annotated, Any, Literal
 
@@ -224,6 +225,9 @@ class Config:
         The other sections; ``output.directory`` is expanded.
     origin : str
         The file it came from, for messages.
+    places : mapping
+        From the path of each key that was set to where that was, such as
+        ``configs/laplace.yaml:7``, ``--set`` or ``HPCAPP_RUN_THREADS``.
     """
 
     workload: str
@@ -232,6 +236,26 @@ class Config:
     output: Output
     checkpoint: Checkpoint
     origin: str
+    # the same values from elsewhere are the same configuration
+    places: Mapping[tuple[str, ...], str] = field(
+        default_factory=dict, compare=False, repr=False
+    )
+
+    def where(self, *key: str) -> str:
+        """Return where a key was set, or the section around it, or the file."""
+        for length in range(len(key), 0, -1):
+            if key[:length] in self.places:
+                return self.places[key[:length]]
+        return self.origin
+
+    @contextmanager
+    def placing(self) -> Iterator[None]:
+        """Put its place before the message of an error that names only its key."""
+        try:
+            yield
+        except ConfigError as error:
+            place = self.where(*error.key.split("."))
+            raise type(error)(f"{place}: {error}") from None
 
     def document(self) -> dict[str, Any]:
         """Return the plain mapping that reads back as this configuration."""
@@ -335,6 +359,9 @@ def build_config(
         output=document.output.model_copy(update={"directory": directory}),
         checkpoint=document.checkpoint,
         origin=source.name,
+        places={
+            key: place.origin for key, place in source.places.items() if not place.made
+        },
     )
 
 

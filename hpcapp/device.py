@@ -69,15 +69,13 @@ class Device:
             self._pool.shutdown()
 
 
-def open_device(run: Run, place: str, threads: int) -> Device:
+def open_device(run: Run, threads: int) -> Device:
     """Choose the device that a configuration asks for.
 
     Parameters
     ----------
     run : Run
         The section ``run``.
-    place : str
-        Where the configuration came from, for messages.
     threads : int
         Threads for this rank.
 
@@ -93,8 +91,9 @@ def open_device(run: Run, place: str, threads: int) -> Device:
     """
     if run.device == "cuda":
         raise ConfigError(
-            f"{place}: run.device: cuda asked for, but this version has kernels for "
-            "the CPU only; use device: cpu, or auto to allow the CPU"
+            "cuda asked for, but this version has kernels for the CPU only; use "
+            "device: cpu, or auto to allow the CPU",
+            key="run.device",
         )
     if run.device == "auto":
         return Device(threads, "cpu (auto: no CUDA kernels in this version)")

@@ -65,7 +65,7 @@ class _Run:
         machine = session.machine
         rank = self.comm.rank
         threads = share_threads(config.run.threads, machine.masks, rank)
-        self.device = open_device(config.run, config.origin, threads)
+        self.device = open_device(config.run, threads)
         self.workload: Workload = session.problem.workload
         self.layout: Layout = session.problem.layout(self.comm.size)
         self.threads = max(self.comm.all(threads))

@@ -33,9 +33,23 @@ class HpcappError(Exception):
 
 
 class ConfigError(HpcappError):
-    """A configuration, option or value that breaks a rule."""
+    """A configuration, option or value that breaks a rule.
+
+    Parameters
+    ----------
+    message : str
+        The rule, the value, what to do; with its place where that is known.
+    key : str
+        The key at fault, such as ``parameters.inputs``, where the place is not
+        known: the message then begins with it, and whoever holds the
+        configuration puts the place before that.
+    """
 
     code = Exit.USAGE
+
+    def __init__(self, message: str, key: str = "") -> None:
+        super().__init__(f"{key}: {message}" if key else message)
+        self.key = key
 
 
 class PlanError(ConfigError):

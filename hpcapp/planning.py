@@ -230,10 +230,10 @@ def check_memory(
         if need <= limit:
             continue
         message = (
-            f"{problem.config.origin}: does not fit into memory: the {len(ranks)} "
-            f"ranks on {node} need {show_bytes(need)}, {show_bytes(limit)} may be "
-            "used; use more nodes, a smaller problem, or run.memory: warn if the limit "
-            "is misread"
+            f"{problem.config.where('run', 'memory')}: run.memory: does not fit into "
+            f"memory: the {len(ranks)} ranks on {node} need {show_bytes(need)}, "
+            f"{show_bytes(limit)} may be used; use more nodes, a smaller problem, or "
+            "run.memory: warn if the limit is misread"
         )
         if problem.config.run.memory == "check":
             raise PlanError(message)

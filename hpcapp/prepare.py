@@ -91,7 +91,8 @@ def prepare(comm: "Comm", request: Request, log: Log, stops: Stops) -> Session |
             log.info(f"{directory}: finished already, and nothing more is asked for")
             return None
         saved = load_saved(path, problem.workload.fields()) if path else None
-        held.append(_take(request, problem, saved, log))
+        with problem.config.placing():
+            held.append(_take(request, problem, saved, log))
         return problem, saved
 
     chosen = comm.on_root(choose)
@@ -118,7 +119,8 @@ def _choose(request: Request, machine: Machine, log: Log) -> tuple[Problem, str 
     problem = _read(request)
     directory = problem.config.output.directory
     if request.config:
-        path = inspect(directory, request.force, request.resume)
+        with problem.config.placing():
+            path = inspect(directory, request.force, request.resume)
     else:
         path = _newest(directory)
     warning = check(problem, machine)
@@ -128,11 +130,11 @@ def _choose(request: Request, machine: Machine, log: Log) -> tuple[Problem, str 
 
 
 def _read(request: Request) -> Problem:
-    settings = list(request.settings)
+    settings, environ = request.settings, request.environ
     if request.config:
-        if request.directory is not None:
-            settings.append(f"output.directory={_quoted(request.directory)}")
-        return read_problem(request.config, tuple(settings), request.environ)
+        given = request.directory
+        option = None if given is None else ("--output", given)
+        return read_problem(request.config, settings, environ, option)
     directory = request.directory or ""
     config = os.path.join(directory, CONFIG)
     if not os.path.isdir(directory):
@@ -140,13 +142,7 @@ def _read(request: Request) -> Problem:
     if not os.path.exists(config):
         raise RunDirectoryError(f"{directory}: no run of hpcapp: it has no {CONFIG}")
     # the directory may have been moved since it was written
-    settings.append(f"output.directory={_quoted(directory)}")
-    return read_problem(config, tuple(settings), request.environ)
-
-
-def _quoted(text: str) -> str:
-    """Return a text as YAML reads it, whatever is in it."""
-    return "'" + text.replace("'", "''") + "'"
+    return read_problem(config, settings, environ, ("RUN_DIR", directory))
 
 
 def _newest(directory: str) -> str:
@@ -193,10 +189,10 @@ def refuse_changes(problem: Problem, path: str) -> bool:
         parse_yaml(problem.text(), "now").values,
     )
     changed = _differences(before, now)
-    workload, origin = problem.workload, problem.config.origin
+    workload, where = problem.workload, problem.config.where
     refused = [
-        f"{origin}: {'.'.join(key)}: must not change when a run goes on, was {old}, "
-        f"got {new}"
+        f"{where(*key)}: {'.'.join(key)}: must not change when a run goes on, was "
+        f"{old}, got {new}"
         for key, old, new in changed
         if not _may_change(key, workload.extendable | workload.tuning)
     ]
@@ -247,6 +243,6 @@ def _take(
     except OSError as error:
         held.lock.release()
         raise ConfigError(
-            f"output.directory: cannot be written: {directory}: {error.strerror}"
+            f"cannot be written: {directory}: {error.strerror}", key="output.directory"
         ) from None
     return held

@@ -19,7 +19,7 @@ from hpcapp.decomposition import Layout
 from hpcapp.discovery import find_workload
 from hpcapp.errors import ConfigError
 from hpcapp.workload import Workload
-from hpcapp.yaml_source import Source, parse_yaml, read_yaml
+from hpcapp.yaml_source import Source, parse_override, parse_yaml, read_yaml
 
 __all__ = ["Problem", "parse_problem", "read_problem"]
 
@@ -40,13 +40,14 @@ class Problem:
     def __reduce__(self) -> Any:
         # on another rank the classes inside exist once the workload is found
         config = self.config
-        return _arrive, (config.workload, config.origin, pickle.dumps(config))
+        place = config.where("workload")
+        return _arrive, (config.workload, place, pickle.dumps(config))
 
     @cached_property
     def workload(self) -> Workload:
         """The workload with its parameters."""
         config = self.config
-        cls = find_workload(config.workload, config.origin)
+        cls = find_workload(config.workload, config.where("workload"))
         return cls(config.parameters, config.run)
 
     def layout(self, ranks: int) -> Layout:
@@ -67,13 +68,12 @@ class Problem:
         ConfigError
             If `run.process_grid` does not fit.
         """
-        domain = self.workload.domain()
+        domain, config = self.workload.domain(), self.config
         try:
-            return Layout.choose(domain, ranks, self.config.run.process_grid)
+            return Layout.choose(domain, ranks, config.run.process_grid)
         except ValueError as error:
-            raise ConfigError(
-                f"{self.config.origin}: run.process_grid: {error}"
-            ) from None
+            place = config.where("run", "process_grid")
+            raise ConfigError(f"{place}: run.process_grid: {error}") from None
 
     def check(self) -> None:
         """Let the workload look at its values and inputs.
@@ -83,10 +83,8 @@ class Problem:
         ConfigError
             If it refuses them.
         """
-        try:
+        with self.config.placing():
             self.workload.check()
-        except ConfigError as error:
-            raise ConfigError(f"{self.config.origin}: {error}") from None
 
     def text(self) -> str:
         """Return the whole configuration as YAML, defaults included."""
@@ -94,7 +92,10 @@ class Problem:
 
 
 def read_problem(
-    path: str, settings: tuple[str, ...] = (), environ: Mapping[str, str] | None = None
+    path: str,
+    settings: tuple[str, ...] = (),
+    environ: Mapping[str, str] | None = None,
+    directory: tuple[str, str] | None = None,
 ) -> Problem:
     """Read and validate a configuration file.
 
@@ -106,6 +107,9 @@ def read_problem(
         ``KEY=VALUE`` of the command line.
     environ : mapping, optional
         The process environment.
+    directory : (str, str), optional
+        The run directory that goes before all settings; first the option that
+        gives it, for messages.
 
     Returns
     -------
@@ -117,7 +121,15 @@ def read_problem(
     ConfigError
         One message with every fault.
     """
-    return _problem(read_yaml(path), settings, environ)
+    source = read_yaml(path)
+    environ = os.environ if environ is None else environ
+    apply_settings(source, settings, environ)
+    if directory is not None:
+        option, name = directory
+        # as YAML reads it, whatever is in it
+        quoted = "'" + name.replace("'", "''") + "'"
+        source.override(*parse_override(f"output.directory={quoted}", option))
+    return _problem(source, environ)
 
 
 def parse_problem(
@@ -127,11 +139,14 @@ def parse_problem(
     environ: Mapping[str, str] | None = None,
 ) -> Problem:
     """Validate the text of a configuration; like `read_problem`."""
-    return _problem(parse_yaml(text, name), settings, environ)
+    source = parse_yaml(text, name)
+    environ = os.environ if environ is None else environ
+    apply_settings(source, settings, environ)
+    return _problem(source, environ)
 
 
-def _arrive(workload: str, origin: str, data: bytes) -> Problem:
-    find_workload(workload, origin)
+def _arrive(workload: str, place: str, data: bytes) -> Problem:
+    find_workload(workload, place)
     return Problem(pickle.loads(data))
 
 
@@ -153,11 +168,7 @@ def dump_yaml(document: dict[str, Any]) -> str:
     return stream.getvalue()
 
 
-def _problem(
-    source: Source, settings: tuple[str, ...], environ: Mapping[str, str] | None
-) -> Problem:
-    environ = os.environ if environ is None else environ
-    apply_settings(source, settings, environ)
+def _problem(source: Source, environ: Mapping[str, str]) -> Problem:
     version = source.values.get("version", FORMAT_VERSION)
     if isinstance(version, int) and version > FORMAT_VERSION:
         place = source.where(("version",)).origin

@@ -77,7 +77,7 @@ def inspect(path: str, force: bool, resume: bool) -> str | None:
         If the path is no directory.
     """
     if os.path.exists(path) and not os.path.isdir(path):
-        raise ConfigError(f"output.directory: must be a directory, got {path}")
+        raise ConfigError(f"must be a directory, got {path}", key="output.directory")
     checkpoints = find_checkpoints(path)
     if checkpoints and resume:
         return checkpoints[0][1]
@@ -132,7 +132,7 @@ def take(path: str, force: bool, keep: bool) -> RunDirectory:
         lock = Lock(path)
     except OSError as error:
         raise ConfigError(
-            f"output.directory: cannot be written: {path}: {error.strerror}"
+            f"cannot be written: {path}: {error.strerror}", key="output.directory"
         ) from None
     if keep:
         return RunDirectory(path, lock)
@@ -150,8 +150,8 @@ def take(path: str, force: bool, keep: bool) -> RunDirectory:
     except OSError as error:
         lock.release()
         raise ConfigError(
-            f"output.directory: the older run there cannot be cleared away: {path}: "
-            f"{error.strerror}"
+            f"the older run there cannot be cleared away: {path}: {error.strerror}",
+            key="output.directory",
         ) from None
     except BaseException:
         lock.release()

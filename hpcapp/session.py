@@ -169,7 +169,8 @@ def check(problem: Problem, machine: Machine) -> str:
     """
     problem.check()
     plan = make_plan(problem, len(machine.nodes))
-    open_device(problem.config.run, problem.config.origin, 1).close()
+    with problem.config.placing():
+        open_device(problem.config.run, 1).close()
     return check_memory(problem, plan, machine.nodes, machine.limits)
 
 

@@ -156,7 +156,8 @@ class Workload(ABC):
         Raises
         ------
         ConfigError
-            Naming the key, without the place of the configuration.
+            With its argument `key`, such as ``parameters.inputs``, and without
+            the place of the configuration, which the caller knows.
         """
 
     def halo(self, layout: Layout) -> int:

@@ -33,10 +33,13 @@ class Where:
         File and line, option or environment variable.
     text : str
         The value as the user wrote it.
+    made : bool
+        Whether it is a section that only an override inside of it made.
     """
 
     origin: str
     text: str
+    made: bool = False
 
 
 @dataclass
@@ -60,9 +63,12 @@ class Source:
     def where(self, key: Key) -> Where:
         """Return the place of a key, or of the nearest mapping around it."""
         for length in range(len(key), 0, -1):
-            if key[:length] in self.places:
-                place = self.places[key[:length]]
-                return place if length == len(key) else Where(place.origin, "")
+            place = self.places.get(key[:length])
+            if place and length == len(key):
+                return place
+            # who sets one key is no place for what is not set beside it
+            if place and not place.made:
+                return Where(place.origin, "")
         return Where(self.name, "")
 
     def override(self, key: Key, value: Any, places: Mapping[Key, Where]) -> None:
@@ -72,7 +78,7 @@ class Source:
             inner = section.get(part)
             if not isinstance(inner, dict):
                 inner = section[part] = {}
-                self.places[key[:length]] = places[key]
+                self.places[key[:length]] = Where(places[key].origin, "", made=True)
             section = inner
         section[key[-1]] = value
         for old in [place for place in self.places if place[: len(key)] == key]:

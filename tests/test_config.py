@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from hpcapp.config import Model, Run, parameter
 from hpcapp.discovery import find_workload
-from hpcapp.errors import ConfigError, Exit
+from hpcapp.errors import ConfigError, Exit, PlanError
 from hpcapp.messages import LIMIT, nearest, shown
 from hpcapp.planning import make_plan
 from hpcapp.problem import parse_problem, read_problem
@@ -528,7 +528,80 @@ def test_process_grid_that_does_not_fit_is_refused():
     with pytest.raises(ConfigError) as caught:
         refused.layout(5)
     rule = "must not need more than the 5 ranks that there are, got 2 x 3"
-    assert str(caught.value) == f"configs/laplace.yaml: run.process_grid: {rule}"
+    assert str(caught.value) == f"configs/laplace.yaml:2: run.process_grid: {rule}"
+
+
+# --- faults that only a later look finds: the configuration knows its places
+
+
+def test_configuration_knows_where_each_key_was_set():
+    config = problem(
+        EXAMPLE.replace("-1e-6", "1e-6") + "checkpoint:\n  keep: 3\n",
+        "run.seed=5",
+        "parameters.boundary={left: 1}",
+        HPCAPP_RUN_THREADS="2",
+    ).config
+    assert config.where("parameters", "tolerance") == "configs/laplace.yaml:7"
+    assert config.where("parameters", "shape", "1") == "configs/laplace.yaml:4"
+    assert config.where("parameters", "boundary", "left") == "--set"
+    assert config.where("run", "seed") == "--set"
+    assert config.where("run", "threads") == "HPCAPP_RUN_THREADS"
+    # not set: the section around it, unless an option made that, or the file
+    assert config.where("checkpoint", "every") == "configs/laplace.yaml:8"
+    assert config.where("run", "process_grid") == "configs/laplace.yaml"
+    assert config.where("output", "directory") == "configs/laplace.yaml"
+    assert pickle.loads(pickle.dumps(config)).places == config.places
+
+
+def test_option_is_no_place_for_what_is_not_set_beside_it():
+    text = "workload: tests.own.needy\n"
+    assert refusal(text, "parameters.start=1") == (
+        "configs/laplace.yaml: parameters.points: is required"
+    )
+
+
+def test_process_grid_that_does_not_fit_names_the_option_that_gave_it():
+    refused = problem("workload: laplace\nrun: {seed: 1}\n", "run.process_grid=[9, 9]")
+    with pytest.raises(ConfigError) as caught:
+        refused.layout(5)
+    assert str(caught.value).startswith("--set: run.process_grid: must not need more")
+
+
+def test_boundary_that_is_no_number_is_named_with_its_line():
+    refused = problem(HEAD + "  shape: [5, 5]\n  boundary:\n    left: log(y)\n")
+    with pytest.raises(ConfigError) as caught:
+        refused.check()
+    assert str(caught.value) == (
+        "configs/laplace.yaml:5: parameters.boundary.left: must be a finite number on "
+        "the whole side, got log(y), which is none at x = 0, y = 0"
+    )
+
+
+def test_fault_without_a_key_is_placed_in_the_file():
+    with (
+        pytest.raises(PlanError) as caught,
+        problem("workload: laplace").config.placing(),
+    ):
+        raise PlanError("too much")
+    assert str(caught.value) == "configs/laplace.yaml: too much"
+
+
+def test_fault_travels_between_processes_with_its_key():
+    error = pickle.loads(pickle.dumps(ConfigError("is wrong", key="run.seed")))
+    assert (str(error), error.key) == ("run.seed: is wrong", "run.seed")
+
+
+def test_directory_of_an_option_goes_before_settings_and_is_named_by_it(tmp_path):
+    path = tmp_path / "c.yaml"
+    path.write_text("workload: laplace\n")
+    odd = "it's {a: b}"
+    setting = ("output.directory=x",)
+    config = read_problem(str(path), setting, {}, ("--output", odd)).config
+    assert config.output.directory == odd
+    assert config.where("output", "directory") == "--output"
+    with pytest.raises(ConfigError) as caught:
+        read_problem(str(path), (), {}, ("--output", ""))
+    assert str(caught.value) == "--output: output.directory: must name a directory"
 
 
 def test_values_are_shown_as_they_are_written():

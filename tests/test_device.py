@@ -56,17 +56,17 @@ def test_closed_device_has_no_threads_left():
 
 def test_cuda_is_refused_and_auto_falls_back_and_says_so():
     with pytest.raises(ConfigError) as caught:
-        open_device(Run(device="cuda"), "c.yaml", 2)
+        open_device(Run(device="cuda"), 2)
     assert str(caught.value) == (
-        "c.yaml: run.device: cuda asked for, but this version has kernels for the CPU "
+        "run.device: cuda asked for, but this version has kernels for the CPU "
         "only; use device: cpu, or auto to allow the CPU"
     )
-    device = open_device(Run(device="auto"), "c.yaml", 1)
+    device = open_device(Run(device="auto"), 1)
     assert (device.name, device.note) == (
         "cpu",
         "cpu (auto: no CUDA kernels in this version)",
     )
-    assert open_device(Run(), "c.yaml", 1).note == "cpu"
+    assert open_device(Run(), 1).note == "cpu"
 
 
 def test_cores_are_those_of_the_mask():

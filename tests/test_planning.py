@@ -245,9 +245,9 @@ def test_run_that_does_not_fit_on_one_node_is_refused_with_the_numbers():
     with pytest.raises(PlanError) as caught:
         check_memory(problem, plan, ["a", "b", "a", "b"], limits)
     assert str(caught.value) == (
-        "c.yaml: does not fit into memory: the 2 ranks on b need 440 MB, 440 MB may be "
-        "used; use more nodes, a smaller problem, or run.memory: warn if the limit is "
-        "misread"
+        "--set: run.memory: does not fit into memory: the 2 ranks on b need 440 MB, "
+        "440 MB may be used; use more nodes, a smaller problem, or run.memory: warn if "
+        "the limit is misread"
     )
     assert caught.value.code == Exit.USAGE == 2
 
@@ -255,7 +255,8 @@ def test_run_that_does_not_fit_on_one_node_is_refused_with_the_numbers():
 def test_refusal_of_too_little_memory_can_be_made_a_warning_or_nothing():
     problem, plan = problem_and_plan("warn", 1)
     message = check_memory(problem, plan, ["a"], {"a": 1000})
-    assert message.startswith("c.yaml: does not fit into memory: the 1 ranks on a need")
+    rule = "run.memory: does not fit into memory: the 1 ranks on a need"
+    assert message.startswith(f"--set: {rule}")
     problem, plan = problem_and_plan("off", 1)
     assert check_memory(problem, plan, ["a"], {"a": 1000}) == ""
 

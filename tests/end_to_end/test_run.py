@@ -146,9 +146,13 @@ FAULTS = {
     ),
     "grid that does not fit": (
         ["--set", "run.process_grid=[2, 2]"],
-        "run.process_grid: must not need more than the 3 ranks",
+        "--set: run.process_grid: must not need more than the 3 ranks",
     ),
-    "no GPU": (["--set", "run.device=cuda"], "run.device: cuda asked for"),
+    "no GPU": (["--set", "run.device=cuda"], "--set: run.device: cuda asked for"),
+    "directory that cannot be made": (
+        ["--output", "/dev/null/r"],
+        "--output: output.directory: cannot be written: /dev/null/r: Not a directory",
+    ),
     "unknown option": (["--bogus"], "unrecognized arguments: --bogus"),
 }
 

@@ -160,8 +160,9 @@ def _along(name: str, text: Any, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     if broken.size:
         at = broken[0]
         raise ConfigError(
-            f"parameters.boundary.{name}: must be a finite number on the whole side, "
-            f"got {text}, which is none at x = {x[at]:g}, y = {y[at]:g}"
+            f"must be a finite number on the whole side, got {text}, which is none at "
+            f"x = {x[at]:g}, y = {y[at]:g}",
+            key=f"parameters.boundary.{name}",
         )
     return values
 
