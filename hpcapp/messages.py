@@ -82,7 +82,7 @@ def shown(value: object) -> str:
 
 def _line(fault: Any, model: type[BaseModel], source: Source) -> str:
     facts = fault.get("ctx", {})
-    key = _path(fault["loc"], source)
+    key = _path(fault, source)
     if "key" in facts:
         key = (*key, *str(facts["key"]).split("."))
     name = shown(".".join(key))
@@ -92,7 +92,9 @@ def _line(fault: Any, model: type[BaseModel], source: Source) -> str:
         return prefix + "unknown key" + nearest(key[-1], _keys(model, key[:-1]))
     if fault["type"] == "missing" and isinstance(fault["loc"][-1], int):
         prefix = f"{place.origin}: {shown('.'.join(key[:-1]))}: "
-        return f"{prefix}item {key[-1]} of the list is missing (they count from 0)"
+        rule = f"item {key[-1]} of the list is missing (they count from 0)"
+        whole = source.where(key[:-1]).text
+        return f"{prefix}{rule}, got {shown(whole or fault['input'])}"
     if fault["type"] == "missing":
         return prefix + "is required"
     got = shown(place.text or fault["input"])
@@ -102,13 +104,17 @@ def _line(fault: Any, model: type[BaseModel], source: Source) -> str:
     return f"{prefix}{rule}, got {got}" if got else prefix + rule
 
 
-def _path(loc: tuple[Any, ...], source: Source) -> tuple[str, ...]:
+def _path(fault: Any, source: Source) -> tuple[str, ...]:
     # pydantic adds the branches of a union to the path: keep what was written
     key: tuple[str, ...] = ()
+    loc = fault["loc"]
     for part in loc:
         step = (*key, str(part))
         if isinstance(part, int) or step in source.places or part == loc[-1]:
             key = step
+    if fault["type"] == "missing":
+        # what is missing was not written, and is no branch
+        return key
     if len(key) > 1 and key not in source.places and key[:-1] in source.places:
         whole = source.places[key[:-1]]
         if whole.text:

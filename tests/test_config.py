@@ -121,7 +121,7 @@ def test_nearest_names_nothing_where_nothing_is_known():
         ("shape: [5, 6, 7]", "shape: must have 2 items, got [5, 6, 7]"),
         (
             "shape: [5]",
-            "shape: item 1 of the list is missing (they count from 0)",
+            "shape: item 1 of the list is missing (they count from 0), got [5]",
         ),
         ("shape: [5, x]", "shape.1: must be a whole number, got x"),
         ("shape: [5, true]", "shape.1: must be a whole number, got true"),
@@ -177,6 +177,34 @@ def test_wrong_value_is_named_with_its_rule(line, message):
 def test_wrong_value_in_run_is_named_with_its_rule(line, message):
     got = refusal(f"workload: laplace\nrun: {{{line}}}\n")
     assert got == f"configs/laplace.yaml:2: run.{message}"
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("shape=[5]", "shape: item 1 of the list is missing (they count from 0)"),
+        ("shape=[]", "shape: item 0 of the list is missing (they count from 0)"),
+        (
+            "domain=[[0], [0, 1]]",
+            "domain.0: item 1 of the list is missing (they count from 0)",
+        ),
+        ("domain=[[0, 1]]", "domain: item 1 of the list is missing"),
+        ("domain=[[1, 0], [0, 1]]", "domain.0: must go from a smaller to a larger"),
+    ],
+)
+def test_short_list_of_an_option_is_named_with_its_key_and_value(setting, message):
+    value = "[0]" if "[[0]," in setting else setting.partition("=")[2]
+    first = refusal("workload: laplace\n", f"parameters.{setting}").splitlines()[0]
+    assert first.startswith(f"--set: parameters.{message}")
+    if "missing" in message:
+        assert first.endswith(f"(they count from 0), got {value}")
+
+
+def test_key_missing_in_a_section_given_whole_is_named():
+    text = "workload: tests.own.needy\n"
+    assert refusal(text, "parameters={start: 1}") == (
+        "--set: parameters.points: is required"
+    )
 
 
 def test_text_is_no_number_and_a_number_no_text():
