@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from hpcapp.errors import ConfigError, ResultError, RunDirectoryError
 from hpcapp.log import Log
-from hpcapp.problem import Problem, read_problem
+from hpcapp.problem import Problem, check_version, read_problem
 from hpcapp.run_directory import CONFIG, RESULT, RunDirectory, inspect, take
 from hpcapp.session import Machine, Session, check, survey
 from hpcapp.stops import Stops
@@ -176,19 +176,17 @@ def refuse_changes(problem: Problem, path: str) -> bool:
     Raises
     ------
     ConfigError
-        Naming each key that may not change.
+        Naming each key that may not change; or if a newer hpcapp wrote it.
     ResultError
-        If the file says nothing of its configuration.
+        If the file says nothing of its configuration, or is in a newer format.
     """
     attributes = load_attributes(path)
     text = attributes.get("hpcapp_config")
     if not isinstance(text, str):
         raise ResultError(f"{path}: does not hold its configuration")
-    before, now = (
-        parse_yaml(text, path).values,
-        parse_yaml(problem.text(), "now").values,
-    )
-    changed = _differences(before, now)
+    source = parse_yaml(text, path)
+    check_version(source)
+    changed = _differences(source.values, parse_yaml(problem.text(), "now").values)
     workload, where = problem.workload, problem.config.where
     refused = [
         f"{where(*key)}: {'.'.join(key)}: must not change when a run goes on, was "
@@ -214,7 +212,7 @@ def _may_change(key: tuple[str, ...], allowed: frozenset[str]) -> bool:
         return key[1] in allowed
     if section == "run":
         return key[1] != "seed"
-    return section in ("output", "checkpoint", "version")
+    return section in ("output", "checkpoint")
 
 
 def _differences(

@@ -21,7 +21,7 @@ from hpcapp.errors import ConfigError
 from hpcapp.workload import Workload
 from hpcapp.yaml_source import Source, parse_override, parse_yaml, read_yaml
 
-__all__ = ["Problem", "parse_problem", "read_problem"]
+__all__ = ["Problem", "check_version", "parse_problem", "read_problem"]
 
 
 @dataclass(frozen=True)
@@ -145,6 +145,28 @@ def parse_problem(
     return _problem(source, environ)
 
 
+def check_version(source: Source) -> None:
+    """Refuse a configuration that was written for a newer hpcapp.
+
+    Parameters
+    ----------
+    source : Source
+        As read, not validated: newer keys would be called unknown.
+
+    Raises
+    ------
+    ConfigError
+        If its `version` is newer.
+    """
+    version = source.values.get("version", FORMAT_VERSION)
+    if isinstance(version, int) and version > FORMAT_VERSION:
+        place = source.where(("version",)).origin
+        raise ConfigError(
+            f"{place}: version: must be <= {FORMAT_VERSION}, got {version}: "
+            "written for a newer hpcapp"
+        )
+
+
 def _arrive(workload: str, place: str, data: bytes) -> Problem:
     find_workload(workload, place)
     return Problem(pickle.loads(data))
@@ -169,13 +191,7 @@ def dump_yaml(document: dict[str, Any]) -> str:
 
 
 def _problem(source: Source, environ: Mapping[str, str]) -> Problem:
-    version = source.values.get("version", FORMAT_VERSION)
-    if isinstance(version, int) and version > FORMAT_VERSION:
-        place = source.where(("version",)).origin
-        raise ConfigError(
-            f"{place}: version: must be <= {FORMAT_VERSION}, got {version}: "
-            "written for a newer hpcapp"
-        )
+    check_version(source)
     name = source.values.get("workload")
     if name is None:
         raise ConfigError(

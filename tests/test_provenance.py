@@ -60,6 +60,7 @@ def test_attributes_hold_what_cf_acdd_and_the_design_ask_for(origin):
     assert found["Conventions"].split(", ") == ["CF-1.11", "ACDD-1.3"]
     assert found["history"].endswith(": hpcapp run c.yaml")
     assert found["hpcapp_config"] == "workload: laplace\n"
+    assert found["hpcapp_format"] == 1
     assert found["hpcapp_seed"] == "18446744073709551615"
     assert json.loads(found["hpcapp_layout"]) == {"ranks": 4, "grid": [2, 2]}
     assert json.loads(found["hpcapp_timings"]) == PHASES

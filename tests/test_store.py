@@ -21,6 +21,8 @@ from hpcapp.store import writers as writers_module
 from hpcapp.store.layout import Entry, create, finish, set_attributes
 from hpcapp.store.reader import Saved, load_attributes, load_saved
 from hpcapp.store.writers import Target, runs
+from hpcapp.studies.compare import compare_results
+from hpcapp.studies.plot import plot_result
 
 SHAPES = st.lists(st.integers(1, 6), max_size=4).map(tuple)
 DTYPES = st.sampled_from(["<f8", "<f4", "<i4", "<u2", "|i1"])
@@ -324,6 +326,23 @@ def test_attributes_read_back_whatever_their_length(tmp_path):
     with netCDF4.Dataset(path) as file:
         assert file["u"].hpcapp_checksum == "00ff"
         assert file["state/secret"].hpcapp_checksum == "0a"
+
+
+@pytest.mark.parametrize("number", [2, 99, "x", 1.5])
+def test_file_of_a_newer_format_is_refused_by_every_reader(tmp_path, number):
+    path = str(tmp_path / "c.nc")
+    written(path)
+    set_attributes(path, {"hpcapp_format": number}, {})
+    rule = f"hpcapp_format: must be <= 1, got {number}: written by a newer hpcapp"
+    for read in (
+        lambda: load_attributes(path),
+        lambda: load_saved(path, FIELDS),
+        lambda: compare_results(path, path, None),
+        lambda: plot_result(path, None),
+    ):
+        assert refusal(read, path) == rule
+    set_attributes(path, {"hpcapp_format": 1}, {})
+    assert load_saved(path, FIELDS).attributes["hpcapp_format"] == 1
 
 
 def test_attributes_change_no_offset(tmp_path):

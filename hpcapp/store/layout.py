@@ -14,7 +14,10 @@ import numpy as np
 
 from hpcapp.fields import Field
 
-__all__ = ["Entry", "create", "finish", "set_attributes"]
+__all__ = ["FORMAT", "Entry", "create", "finish", "set_attributes"]
+
+# raised when an older program would misread the file; attribute hpcapp_format
+FORMAT = 1
 
 STATE_GROUP = "state"
 

@@ -12,6 +12,7 @@ from importlib import metadata
 from typing import Any
 
 import hpcapp
+from hpcapp.store.layout import FORMAT
 
 __all__ = ["Origin", "describe", "git_state", "versions"]
 
@@ -110,6 +111,7 @@ def describe(
         "source": f"hpcapp {hpcapp.__version__}",
         "history": f"{now}: {origin.command}",
         "date_created": now,
+        "hpcapp_format": FORMAT,
         "hpcapp_workload": origin.workload,
         "hpcapp_config": origin.config,
         "hpcapp_versions": json.dumps(versions(origin.mpi)),

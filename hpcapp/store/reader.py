@@ -16,7 +16,7 @@ import numpy as np
 from hpcapp.decomposition import Block
 from hpcapp.errors import ResultError
 from hpcapp.fields import Field
-from hpcapp.store.layout import STATE_GROUP
+from hpcapp.store.layout import FORMAT, STATE_GROUP
 from hpcapp.store.writers import Target, runs
 
 __all__ = [
@@ -138,7 +138,23 @@ def _reading(path: str) -> Iterator[Any]:
 
 
 def read_attributes(file: Any) -> dict[str, Any]:
-    """Return the global attributes of an open file as plain values."""
+    """Return the global attributes of an open file as plain values.
+
+    Parameters
+    ----------
+    file : h5py.File
+        The file; one of another program has no `hpcapp_format`.
+
+    Returns
+    -------
+    dict
+        Plain values by name.
+
+    Raises
+    ------
+    ResultError
+        If a newer hpcapp wrote it.
+    """
     found = {}
     for name, value in file.attrs.items():
         if name.startswith("_NC"):
@@ -147,6 +163,12 @@ def read_attributes(file: Any) -> dict[str, Any]:
         if isinstance(plain, list) and len(plain) == 1:
             plain = plain[0]
         found[name] = plain.decode() if isinstance(plain, bytes) else plain
+    version = found.get("hpcapp_format", FORMAT)
+    if not isinstance(version, int) or version > FORMAT:
+        raise ResultError(
+            f"{file.filename}: hpcapp_format: must be <= {FORMAT}, got {version}: "
+            "written by a newer hpcapp"
+        )
     return found
 
 
@@ -166,7 +188,7 @@ def load_attributes(path: str) -> dict[str, Any]:
     Raises
     ------
     ResultError
-        If it is missing or no such file.
+        If it is missing, no such file, or written by a newer hpcapp.
     """
     with _reading(path) as file:
         return read_attributes(file)
@@ -190,7 +212,7 @@ def load_saved(path: str, fields: Sequence[Field]) -> Saved:
     Raises
     ------
     ResultError
-        If the file cannot be opened or lacks a field.
+        If the file cannot be opened, lacks a field, or is from a newer hpcapp.
     """
     values: dict[str, Any] = {}
     targets: dict[str, Target] = {}
