@@ -176,7 +176,8 @@ def refuse_changes(problem: Problem, path: str) -> bool:
     Raises
     ------
     ConfigError
-        Naming each key that may not change; or if a newer hpcapp wrote it.
+        Naming each key that may not change, or not so; or if a newer hpcapp
+        wrote it.
     ResultError
         If the file says nothing of its configuration, or is in a newer format.
     """
@@ -196,6 +197,8 @@ def refuse_changes(problem: Problem, path: str) -> bool:
     ]
     if refused:
         raise ConfigError("\n".join(refused))
+    with problem.config.placing():
+        workload.check_extension(source.values.get("parameters") or {})
     finished = attributes.get("hpcapp_state") == "finished"
     more = any(key[0] == "parameters" for key, _, _ in changed)
     if finished and more and not workload.extendable:

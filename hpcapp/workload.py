@@ -15,7 +15,9 @@ import numpy as np
 
 from hpcapp.config import Model, Run
 from hpcapp.decomposition import Block, Domain, Layout
+from hpcapp.errors import ConfigError
 from hpcapp.fields import Field, Part, State
+from hpcapp.messages import shown
 
 if TYPE_CHECKING:
     from hpcapp.device import Device
@@ -110,7 +112,8 @@ class Workload(ABC):
         Of the work that steps report, in the plural, such as "updates".
     extendable : frozenset of str
         Parameters that may grow after the end: `resume` then computes only what
-        is new. The result keeps the state of such a workload.
+        is new. The result keeps the state of such a workload. What growing
+        means says `check_extension`.
     tuning : frozenset of str
         Parameters that change no number and may change when a run goes on.
 
@@ -159,6 +162,50 @@ class Workload(ABC):
             With its argument `key`, such as ``parameters.inputs``, and without
             the place of the configuration, which the caller knows.
         """
+
+    def check_extension(self, before: Mapping[str, Any]) -> None:
+        """Refuse to go on from a state that lies beyond what is asked for; pure.
+
+        What a straight run with the parameters of now would pass through must
+        lead through that state: else its bits would differ. By default a
+        parameter of `extendable` that is a number must not become smaller.
+
+        Parameters
+        ----------
+        before : mapping
+            The parameters that led to the state, as plain values.
+
+        Raises
+        ------
+        ConfigError
+            With its argument `key`, such as ``parameters.samples``.
+        """
+        for name in sorted(self.extendable):
+            self.refuse_less(name, before.get(name))
+
+    def refuse_less(self, name: str, old: Any) -> None:
+        """Refuse a parameter that became smaller than it was.
+
+        Parameters
+        ----------
+        name : str
+            The parameter.
+        old : object
+            Its value before; anything but a number is let through.
+
+        Raises
+        ------
+        ConfigError
+            Naming it.
+        """
+        now = getattr(self.parameters, name)
+        both = (old, now)
+        if all(isinstance(n, int | float) for n in both) and now < old:
+            raise ConfigError(
+                f"must not become smaller when a run goes on, was {shown(old)}, got "
+                f"{shown(now)}; start another run",
+                key=f"parameters.{name}",
+            )
 
     def halo(self, layout: Layout) -> int:
         """Return the points exchanged with neighbours; pure, used by `plan`.

@@ -63,3 +63,69 @@ def test_checkpoint_with_a_newer_configuration_is_refused(tmp_path):
     assert refusal(problem(), path) == (
         f"{path}:1: version: must be <= 1, got 99: written for a newer hpcapp"
     )
+
+
+# --- extending
+
+
+@pytest.mark.parametrize("state", ["checkpoint", "finished"])
+def test_fewer_sweeps_than_asked_for_before_are_refused(tmp_path, state):
+    path = checkpoint(tmp_path, problem("parameters.max_iterations=3000"), state)
+    assert refusal(problem("parameters.max_iterations=100"), path) == (
+        "--set: parameters.max_iterations: must not become smaller when a run goes on, "
+        "was 3000, got 100; start another run"
+    )
+    assert not refuse_changes(problem("parameters.max_iterations=3001"), path)
+
+
+SAME_OR_STRICTER = [
+    ("tolerance: 1e-4", "tolerance: 1e-5"),
+    ("tolerance: 1e-4", "tolerance: 0"),
+    ("accuracy: 1e-3", "accuracy: 1e-4"),
+    ("accuracy: 1e-3", "accuracy: null"),  # the default is 1e-6
+    ("accuracy: null", "accuracy: 1e-6"),
+    ("accuracy: 1e-3", "tolerance: 0"),
+    ("tolerance: 0", "tolerance: 0"),
+]
+LOOSER = [
+    ("tolerance: 1e-4", "tolerance: 1e-3", "tolerance", "was 0.0001, got 0.001"),
+    ("tolerance: 0", "tolerance: 1e-3", "tolerance", "was 0.0, got 0.001"),
+    ("accuracy: 1e-4", "accuracy: 1e-3", "accuracy", "was 0.0001, got 0.001"),
+    ("accuracy: null", "accuracy: 1e-5", "accuracy", "was 1e-06, got 1e-05"),
+]
+OTHER = [
+    ("tolerance: 1e-4", "accuracy: 1e-6", "accuracy", "tolerance"),
+    ("tolerance: 0", "accuracy: null", "accuracy", "tolerance"),
+    ("accuracy: null", "tolerance: 1e-9", "tolerance", "accuracy"),
+]
+
+
+def goal(text):
+    return problem(text=f"workload: laplace\nparameters:\n  {text}\n")
+
+
+@pytest.mark.parametrize("state", ["checkpoint", "finished"])
+@pytest.mark.parametrize(("then", "now"), SAME_OR_STRICTER)
+def test_a_stricter_goal_is_let_through(tmp_path, state, then, now):
+    # a straight run with the stricter goal has not stopped earlier either
+    path = checkpoint(tmp_path, goal(then), state)
+    assert refuse_changes(goal(now), path) == (state == "finished" and then == now)
+
+
+@pytest.mark.parametrize("state", ["checkpoint", "finished"])
+@pytest.mark.parametrize(("then", "now", "key", "values"), LOOSER)
+def test_a_looser_goal_is_refused(tmp_path, state, then, now, key, values):
+    path = checkpoint(tmp_path, goal(then), state)
+    assert refusal(goal(now), path) == (
+        f"{PLACE}:3: parameters.{key}: must not become looser when a run goes on, "
+        f"{values}; start another run"
+    )
+
+
+@pytest.mark.parametrize(("then", "now", "key", "other"), OTHER)
+def test_a_goal_of_another_kind_is_refused(tmp_path, then, now, key, other):
+    path = checkpoint(tmp_path, goal(then))
+    assert refusal(goal(now), path) == (
+        f"{PLACE}:3: parameters.{key}: must not replace {other} when a run goes on, "
+        "since it may have been met earlier; start another run, or use tolerance: 0"
+    )

@@ -2,7 +2,7 @@
 """Laplace's and Poisson's equation on a rectangle, five-point stencil."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from hpcapp.config import Model, Run
 from hpcapp.decomposition import Domain, Layout
 from hpcapp.device import Device
-from hpcapp.errors import HpcappError
+from hpcapp.errors import ConfigError, HpcappError
 from hpcapp.expression import parse
 from hpcapp.workload import Answer, Context, Field, Part, State, Step, Workload
 from hpcapp.workloads.laplace.grid import Grid, boundary_lines
@@ -97,6 +97,33 @@ class Laplace(Workload):
     def check(self) -> None:
         """Refuse boundary values that are no finite numbers."""
         boundary_lines(self.grid, self.parameters.boundary)
+
+    def check_extension(self, before: Mapping[str, Any]) -> None:
+        """Refuse fewer sweeps, a looser goal, and a goal of another kind.
+
+        With those a straight run stops before that state, or may have.
+        """
+        self.refuse_less("max_iterations", before.get("max_iterations"))
+        old, now = before.get("tolerance"), self._tolerance
+        if now == 0:
+            # never met, so never met earlier
+            return
+        name = "accuracy" if now is None else "tolerance"
+        if (old is None) != (now is None):
+            other = "tolerance" if now is None else "accuracy"
+            raise ConfigError(
+                f"must not replace {other} when a run goes on, since it may have been "
+                "met earlier; start another run, or use tolerance: 0",
+                key=f"parameters.{name}",
+            )
+        if old is None or now is None:
+            old, now = self._goal(before.get("accuracy")), self._accuracy
+        if now > old:
+            raise ConfigError(
+                f"must not become looser when a run goes on, was {old}, got {now}; "
+                "start another run",
+                key=f"parameters.{name}",
+            )
 
     def memory(self, layout: Layout, rank: int) -> int:
         """Return bytes of the block's arrays: two for jacobi, one for sor, source."""
@@ -197,9 +224,12 @@ class Laplace(Workload):
 
     @property
     def _accuracy(self) -> float:
+        return self._goal(self.parameters.accuracy)
+
+    def _goal(self, accuracy: float | None) -> float:
         # the default must not ask for more than rounding allows
         default = max(1e-6, rounding_floor(self.parameters.shape))
-        return float(self.parameters.accuracy or default)
+        return float(accuracy or default)
 
     def _history(self, state: State) -> tuple[list[int], list[float]]:
         if not state.resumed:
