@@ -320,9 +320,8 @@ class _Run:
         }
         if answer.converged is not None:
             outcome["converged"] = np.int32(answer.converged)
-        fields = [
-            f for f in self.workload.fields() if f.published or self.workload.extendable
-        ]
+        extendable = bool(self.workload.extendable())
+        fields = [f for f in self.workload.fields() if f.published or extendable]
         checksum = self._save(path, fields, state, outcome)
         phases = tabulate(self.comm.all(self.clock.read()))
         if self.status is not None:

@@ -189,11 +189,12 @@ def refuse_changes(problem: Problem, path: str) -> bool:
     check_version(source)
     changed = _differences(source.values, parse_yaml(problem.text(), "now").values)
     workload, where = problem.workload, problem.config.where
+    extendable = workload.extendable()
     refused = [
         f"{where(*key)}: {'.'.join(key)}: must not change when a run goes on, was "
         f"{old}, got {new}"
         for key, old, new in changed
-        if not _may_change(key, workload.extendable | workload.tuning)
+        if not _may_change(key, extendable | workload.tuning)
     ]
     if refused:
         raise ConfigError("\n".join(refused))
@@ -201,7 +202,7 @@ def refuse_changes(problem: Problem, path: str) -> bool:
         workload.check_extension(source.values.get("parameters") or {})
     finished = attributes.get("hpcapp_state") == "finished"
     more = any(key[0] == "parameters" for key, _, _ in changed)
-    if finished and more and not workload.extendable:
+    if finished and more and not extendable:
         raise ConfigError(
             f"{path}: is finished, and {problem.config.workload} cannot be extended; "
             "start another run"

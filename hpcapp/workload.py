@@ -110,10 +110,9 @@ class Workload(ABC):
         One line for listings and titles.
     unit : str
         Of the work that steps report, in the plural, such as "updates".
-    extendable : frozenset of str
-        Parameters that may grow after the end: `resume` then computes only what
-        is new. The result keeps the state of such a workload. What growing
-        means says `check_extension`.
+    growing : str
+        What `hpcapp list` says of `extendable` where a parameter is required, so
+        that there is no instance to ask.
     tuning : frozenset of str
         Parameters that change no number and may change when a run goes on.
 
@@ -128,7 +127,7 @@ class Workload(ABC):
     Parameters: ClassVar[type[Model]] = Model
     summary: ClassVar[str] = ""
     unit: ClassVar[str] = "steps"
-    extendable: ClassVar[frozenset[str]] = frozenset()
+    growing: ClassVar[str] = ""
     tuning: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, parameters: Any, run: Run) -> None:
@@ -163,6 +162,18 @@ class Workload(ABC):
             the place of the configuration, which the caller knows.
         """
 
+    def extendable(self) -> frozenset[str]:
+        """Return the parameters that may grow after the end; pure.
+
+        Returns
+        -------
+        frozenset of str
+            `resume` then computes only what is new, and the result keeps the
+            state. What growing means says `check_extension`. May depend on the
+            other parameters; by default there are none.
+        """
+        return frozenset()
+
     def check_extension(self, before: Mapping[str, Any]) -> None:
         """Refuse to go on from a state that lies beyond what is asked for; pure.
 
@@ -180,7 +191,7 @@ class Workload(ABC):
         ConfigError
             With its argument `key`, such as ``parameters.samples``.
         """
-        for name in sorted(self.extendable):
+        for name in sorted(self.extendable()):
             self.refuse_less(name, before.get(name))
 
     def refuse_less(self, name: str, old: Any) -> None:

@@ -99,6 +99,15 @@ def test_list_of_own_workload_by_dotted_name():
     assert "chunk" in text and "points of a step" in text
 
 
+def test_list_tells_what_may_grow():
+    start = "A finished run can be extended by resume: "
+    text = describe_workloads("laplace")
+    assert f"{start}accuracy, max_iterations, tolerance\n" in text
+    assert start not in describe_workloads("own.quadrature")
+    # without its required parameter there is no instance to ask
+    assert f"{start}points, from a start of 0\n" in describe_workloads("own.needy")
+
+
 @pytest.mark.parametrize(
     ("name", "hint"), [("laplac", "laplace"), ("chekpoint", "checkpoint")]
 )

@@ -129,3 +129,29 @@ def test_a_goal_of_another_kind_is_refused(tmp_path, then, now, key, other):
         f"{PLACE}:3: parameters.{key}: must not replace {other} when a run goes on, "
         "since it may have been met earlier; start another run, or use tolerance: 0"
     )
+
+
+def needy(points, start):
+    text = (
+        f"workload: tests.own.needy\nparameters: {{points: {points}, start: {start}}}"
+    )
+    return problem(text=text)
+
+
+def test_whether_a_parameter_may_grow_is_asked_of_the_workload_as_configured(tmp_path):
+    path = checkpoint(tmp_path, needy(5, 0), "finished")
+    assert not refuse_changes(needy(6, 0), path)
+    path = checkpoint(tmp_path, needy(5, 1), "finished")
+    assert refusal(needy(6, 1), path) == (
+        f"{PLACE}:2: parameters.points: must not change when a run goes on, was 5, "
+        "got 6"
+    )
+
+
+def test_finished_run_that_cannot_be_extended_is_refused(tmp_path, monkeypatch):
+    path = checkpoint(tmp_path, problem(), "finished")
+    now = problem("parameters.halo_depth=3")
+    monkeypatch.setattr(type(now.workload), "extendable", lambda self: frozenset())
+    assert refusal(now, path) == (
+        f"{path}: is finished, and laplace cannot be extended; start another run"
+    )

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from hpcapp.config import Run
+from hpcapp.config import Model, Run, parameter
 from hpcapp.decomposition import Block, Domain, Layout
 from hpcapp.discovery import find_workload, workload_names
 from hpcapp.errors import ConfigError, Exit
@@ -271,6 +271,43 @@ def test_memory_is_by_default_one_copy_of_each_distributed_field():
     for rank in range(3):
         assert workload.memory(layout, rank) == (8 + 4) * layout.block(rank).size
     workload.warm_up(None)
+
+
+class Growing(Small):
+    """A workload that can be extended where it counts at random."""
+
+    class Parameters(Model):
+        """Several kinds of values."""
+
+        random: bool = parameter(True, "how")
+        samples: int = parameter(10, "how many")
+        names: tuple[str, ...] = parameter((), "which")
+
+    def extendable(self):
+        return frozenset({"samples", "names"} if self.parameters.random else ())
+
+
+def test_workload_cannot_be_extended_by_default():
+    assert Small(Small.Parameters(), Run()).extendable() == frozenset()
+
+
+def test_number_must_not_become_smaller_when_a_run_goes_on():
+    workload = Growing(Growing.Parameters(samples=10, names=("a",)), Run())
+    for before in ({"samples": 10}, {"samples": 3, "names": ["b"]}, {"samples": None}):
+        workload.check_extension(before)
+    with pytest.raises(ConfigError) as caught:
+        workload.check_extension({"samples": 11, "names": []})
+    assert (str(caught.value), caught.value.key) == (
+        "parameters.samples: must not become smaller when a run goes on, was 11, got "
+        "10; start another run",
+        "parameters.samples",
+    )
+
+
+def test_what_may_grow_can_depend_on_the_parameters():
+    fixed = Growing(Growing.Parameters(random=False, samples=10), Run())
+    assert fixed.extendable() == frozenset()
+    fixed.check_extension({"samples": 11})
 
 
 def test_context_knows_the_block_of_its_rank():

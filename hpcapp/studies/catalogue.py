@@ -13,6 +13,7 @@ from hpcapp.errors import ConfigError
 from hpcapp.messages import nearest
 from hpcapp.studies.schema import model_schema, schema_path
 from hpcapp.studies.wording import flow, type_words
+from hpcapp.workload import Workload
 
 __all__ = ["Entry", "describe_workloads", "entries", "write_starter"]
 
@@ -119,10 +120,17 @@ def describe_workloads(name: str | None) -> str:
         )
     cls = find_workload(name, "list")
     lines = [f"{name}: {cls.summary}", "", *_table(entries(cls.Parameters))]
-    if cls.extendable:
-        grow = ", ".join(sorted(cls.extendable))
-        lines += ["", f"A finished run can be extended by resume with more of: {grow}"]
+    growing = _growing(cls)
+    if growing:
+        lines += ["", f"A finished run can be extended by resume: {growing}"]
     return "\n".join([*lines, "", f"hpcapp init {name} writes a configuration."])
+
+
+def _growing(cls: type[Workload]) -> str:
+    """Return what may grow, with default parameters where these are complete."""
+    if any(field.is_required() for field in cls.Parameters.model_fields.values()):
+        return cls.growing
+    return ", ".join(sorted(cls(cls.Parameters(), Run()).extendable()))
 
 
 def _overview() -> str:

@@ -18,6 +18,11 @@ class Needy(Workload):
         start: Integer = parameter(0, "the first number")
 
     summary = "needs a parameter"
+    growing = "points, from a start of 0"
+
+    def extendable(self) -> frozenset[str]:
+        """Return what may grow, which depends on a parameter."""
+        return frozenset({"points"} if self.parameters.start == 0 else ())
 
     def domain(self) -> Domain:
         """Return the numbers."""

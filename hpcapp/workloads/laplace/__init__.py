@@ -42,9 +42,6 @@ class Laplace(Workload):
     Parameters: ClassVar[type[Model]] = Parameters
     summary: ClassVar[str] = "Laplace and Poisson equation on a rectangle"
     unit: ClassVar[str] = "updates"
-    extendable: ClassVar[frozenset[str]] = frozenset(
-        {"max_iterations", "tolerance", "accuracy"}
-    )
     tuning: ClassVar[frozenset[str]] = frozenset({"halo_depth"})
 
     def __init__(self, parameters: Any, run: Run) -> None:
@@ -97,6 +94,10 @@ class Laplace(Workload):
     def check(self) -> None:
         """Refuse boundary values that are no finite numbers."""
         boundary_lines(self.grid, self.parameters.boundary)
+
+    def extendable(self) -> frozenset[str]:
+        """Return the bound of sweeps and the goal."""
+        return frozenset({"max_iterations", "tolerance", "accuracy"})
 
     def check_extension(self, before: Mapping[str, Any]) -> None:
         """Refuse fewer sweeps, a looser goal, and a goal of another kind.
