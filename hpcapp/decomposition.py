@@ -4,10 +4,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 from math import prod
 
-__all__ = ["Block", "Domain", "Layout", "choose_grid", "split"]
+__all__ = ["Block", "Domain", "Layout", "choose_grid", "part_of", "split"]
 
 Shape = tuple[int, ...]
 
@@ -87,9 +86,32 @@ def split(length: int, parts: int) -> tuple[tuple[int, int], ...]:
     >>> split(10, 4)
     ((0, 3), (3, 6), (6, 8), (8, 10))
     """
+    return tuple(part_of(length, parts, index) for index in range(parts))
+
+
+def part_of(length: int, parts: int, index: int) -> tuple[int, int]:
+    """Return one part of `split` without the others.
+
+    Parameters
+    ----------
+    length, parts : int
+        As in `split`.
+    index : int
+        Which part, 0 <= index < parts.
+
+    Returns
+    -------
+    (int, int)
+        Its start and stop.
+
+    Examples
+    --------
+    >>> part_of(10, 4, 1)
+    (3, 6)
+    """
     base, longer = divmod(length, parts)
-    bounds = [part * base + min(part, longer) for part in range(parts + 1)]
-    return tuple(pairwise(bounds))
+    start = index * base + min(index, longer)
+    return start, start + base + (index < longer)
 
 
 def choose_grid(shape: Shape, ranks: int) -> Shape:
@@ -244,7 +266,7 @@ class Layout:
             nothing = (0,) * len(self.grid)
             return Block(nothing, nothing)
         bounds = [
-            split(extent, n)[position]
+            part_of(extent, n, position)
             for extent, n, position in zip(
                 self.domain.shape, self.grid, self._position(rank), strict=True
             )

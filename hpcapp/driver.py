@@ -109,6 +109,9 @@ class _Run:
         return status
 
     def _say_layout(self) -> None:
+        if not self.log.speaks:
+            # a line for each rank, on each rank, would be ranks^2 of them
+            return
         layout, machine = self.layout, self.session.machine
         grid = " x ".join(str(n) for n in layout.grid)
         owners = f"{layout.used} of {self.comm.size} ranks own a block; "

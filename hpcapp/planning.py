@@ -2,6 +2,7 @@
 """What a run will need, before it runs: blocks, halo, memory, output. No MPI."""
 
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from math import prod
@@ -148,7 +149,8 @@ def make_plan(problem: Problem, ranks: int) -> Plan:
     domain = layout.domain
     shapes = [layout.block(rank).shape for rank in range(layout.used)]
     depth = workload.halo(layout) if layout.used > 1 else 0
-    sent = [halo_sent(layout, rank, depth) for rank in range(layout.used)]
+    senders = range(layout.used) if depth else ()
+    sent = [halo_sent(layout, rank, depth) for rank in senders]
     arrays = tuple(workload.memory(layout, rank) for rank in range(ranks))
     mask = ("here", cores())
     config = problem.config
@@ -162,8 +164,8 @@ def make_plan(problem: Problem, ranks: int) -> Plan:
         smallest=min(shapes, key=prod),
         largest=max(shapes, key=prod),
         halo_depth=depth,
-        halo_messages=max(count for count, _ in sent),
-        halo_bytes=max(size for _, size in sent),
+        halo_messages=max((count for count, _ in sent), default=0),
+        halo_bytes=max((size for _, size in sent), default=0),
         array_bytes=arrays,
         rank_bytes=max(arrays) + BASELINE,
         output_bytes=_output_bytes(problem),
@@ -224,14 +226,16 @@ def check_memory(
     PlanError
         If it does not fit and `run.memory` is check.
     """
+    ranks, needs = Counter(nodes), Counter[str]()
+    for rank, node in enumerate(nodes):
+        needs[node] += plan.array_bytes[rank] + BASELINE
     for node, limit in limits.items():
-        ranks = [rank for rank, name in enumerate(nodes) if name == node]
-        need = sum(plan.array_bytes[rank] + BASELINE for rank in ranks)
+        need = needs[node]
         if need <= limit:
             continue
         message = (
             f"{problem.config.where('run', 'memory')}: run.memory: does not fit into "
-            f"memory: the {len(ranks)} ranks on {node} need {show_bytes(need)}, "
+            f"memory: the {ranks[node]} ranks on {node} need {show_bytes(need)}, "
             f"{show_bytes(limit)} may be used; use more nodes, a smaller problem, or "
             "run.memory: warn if the limit is misread"
         )

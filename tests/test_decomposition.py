@@ -9,7 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hpcapp.decomposition import Block, Domain, Layout, choose_grid, cut_area, split
+from hpcapp.decomposition import (
+    Block,
+    Domain,
+    Layout,
+    choose_grid,
+    cut_area,
+    part_of,
+    split,
+)
 
 SHAPES = st.lists(st.integers(1, 12), min_size=1, max_size=3).map(tuple)
 RANKS = st.integers(1, 40)
@@ -31,6 +39,16 @@ def test_split_covers_the_range_in_order_with_lengths_that_differ_by_one(length,
     lengths = [b - a for a, b in bounds]
     assert max(lengths) - min(lengths) <= 1
     assert sorted(lengths, reverse=True) == lengths
+
+
+@given(st.integers(0, 10**6), st.integers(1, 300), st.data())
+def test_part_is_that_of_equal_shares_with_the_first_ones_longer(length, parts, data):
+    index = data.draw(st.integers(0, parts - 1))
+    start, stop = part_of(length, parts, index)
+    # an array of one byte a point: NumPy's array_split has the same rule
+    pieces = np.array_split(np.empty(length, np.int8), parts)
+    assert stop - start == len(pieces[index])
+    assert start == sum(len(piece) for piece in pieces[:index])
 
 
 @settings(deadline=None)

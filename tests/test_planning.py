@@ -98,11 +98,25 @@ def test_plan_refuses_a_grid_that_does_not_fit():
         plan_of(3, "run.process_grid=[2, 2]")
 
 
-def test_plan_takes_under_a_second_and_neither_mpi_nor_numba(root, tmp_path):
+@pytest.mark.parametrize(
+    ("config", "ranks", "grid"),
+    [
+        ("workload: laplace", 16, "4 x 4"),
+        ("workload: laplace", 4096, "64 x 64"),
+        # one axis: the longest process grid that there is
+        ("workload: tests.own.quadrature\nparameters: {points: 1e8}", 4096, "4096"),
+    ],
+)
+def test_plan_takes_under_a_second_and_neither_mpi_nor_numba(
+    root, tmp_path, config, ranks, grid
+):
+    path = tmp_path / "c.yaml"
+    path.write_text(config)
+    arguments = ["plan", str(path), "-n", str(ranks)]
     script = (
         "import sys\n"
         "from hpcapp.cli import run_command_line\n"
-        "code = run_command_line(['plan', 'configs/laplace.yaml', '-n', '16'])\n"
+        f"code = run_command_line({arguments})\n"
         "heavy = {'mpi4py', 'numba', 'h5py', 'netCDF4', 'matplotlib', 'xarray'}\n"
         "sys.exit(code or len(heavy & set(sys.modules)))\n"
     )
@@ -118,7 +132,7 @@ def test_plan_takes_under_a_second_and_neither_mpi_nor_numba(root, tmp_path):
         )
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         assert (done.returncode, done.stderr) == (0, "")
-        assert "process grid  4 x 4" in done.stdout
+        assert f"process grid  {grid}\n" in done.stdout
         # of the processor, not of the wall: others use this machine too
         seconds.append(
             after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime

@@ -12,7 +12,7 @@ import numpy as np
 
 from hpcapp import reduction
 from hpcapp.config import Count, Model, parameter
-from hpcapp.decomposition import Domain, split
+from hpcapp.decomposition import Domain, part_of
 from hpcapp.workload import Answer, Context, Field, Part, State, Step, Workload
 
 
@@ -51,7 +51,7 @@ class Quadrature(Workload):
         state["f"] = [Part(block, f)]
         while done < n:
             count = min(self.parameters.chunk, n - done)
-            a, b = split(count, ctx.comm.size)[ctx.comm.rank]
+            a, b = part_of(count, ctx.comm.size, ctx.comm.rank)
             mine = reduction.zeros()
             reduction.add(mine, _integrand(np.arange(done + a, done + b), n))
             reduction.normalise(mine)
