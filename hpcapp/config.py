@@ -170,6 +170,10 @@ Threads = Annotated[
 ]
 
 
+# as many as the domain of the workload has axes, which is checked with that
+Grid = Annotated[tuple[Count, ...], Field(min_length=1, max_length=3)]
+
+
 class Run(Model):
     """Section ``run``: how to compute. Nothing here may change a result's bits."""
 
@@ -186,8 +190,8 @@ class Run(Model):
     memory: Literal["check", "warn", "off"] = parameter(
         "check", "what to do when the plan does not fit into memory", ""
     )
-    process_grid: tuple[Count, Count] | None = parameter(
-        None, "ranks along y and x; null: the grid with the least halo"
+    process_grid: Grid | None = parameter(
+        None, "ranks along each axis, as [2, 2]; null: the grid with the least halo"
     )
 
 

@@ -216,9 +216,11 @@ class Layout:
             whole = (1,) * (len(domain.shape) - cut)
             return cls(domain, choose_grid(domain.shape[:cut], ranks) + whole)
         if len(grid) != len(domain.shape):
+            axes = len(domain.dims)
             raise ValueError(
-                f"must have {len(domain.shape)} numbers for the axes "
-                f"{', '.join(domain.dims)}, got {_times(grid)}"
+                f"must have {axes} number{'s' * (axes > 1)} for the "
+                f"{'axes' if axes > 1 else 'axis'} {', '.join(domain.dims)}, "
+                f"got {_times(grid)}"
             )
         if any(n > 1 for n in grid[cut:]):
             raise ValueError(

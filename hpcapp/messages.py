@@ -129,8 +129,10 @@ def _rule(fault: Any, facts: dict[str, Any]) -> str:
     if kind == "value_error":
         return str(facts["error"])
     if kind in ("too_long", "too_short"):
-        bound = facts.get("max_length", facts.get("min_length"))
-        return f"must have {bound} items" if bound != 1 else "must have an item"
+        short = kind == "too_short"
+        bound = facts["min_length" if short else "max_length"]
+        items = "an item" if bound == 1 else f"{bound} items"
+        return f"must have at {'least' if short else 'most'} {items}"
     message = str(fault["msg"])
     return message[:1].lower() + message[1:]
 

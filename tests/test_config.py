@@ -118,7 +118,7 @@ def test_nearest_names_nothing_where_nothing_is_known():
         ("accuracy: 0", "accuracy: must be > 0, got 0"),
         ("shape: 65", "shape: must be a list, got 65"),
         ("shape: null", "shape: must be a list, got null"),
-        ("shape: [5, 6, 7]", "shape: must have 2 items, got [5, 6, 7]"),
+        ("shape: [5, 6, 7]", "shape: must have at most 2 items, got [5, 6, 7]"),
         (
             "shape: [5]",
             "shape: item 1 of the list is missing (they count from 0), got [5]",
@@ -171,6 +171,12 @@ def test_wrong_value_is_named_with_its_rule(line, message):
         ),
         ("device: gpu", "device: must be one of 'cpu', 'cuda' or 'auto', got gpu"),
         ("process_grid: [0, 1]", "process_grid.0: must be >= 1, got 0"),
+        ("process_grid: 4", "process_grid: must be a list, got 4"),
+        ("process_grid: []", "process_grid: must have at least an item, got []"),
+        (
+            "process_grid: [1, 1, 1, 1]",
+            "process_grid: must have at most 3 items, got [1, 1, 1, 1]",
+        ),
         ("wall_time: 0", "wall_time: must be > 0, got 0"),
     ],
 )
@@ -593,6 +599,29 @@ def test_process_grid_that_does_not_fit_names_the_option_that_gave_it():
     with pytest.raises(ConfigError) as caught:
         refused.layout(5)
     assert str(caught.value).startswith("--set: run.process_grid: must not need more")
+
+
+@pytest.mark.parametrize(
+    ("workload", "grid", "rule"),
+    [
+        ("laplace", [2], "2 numbers for the axes y, x, got 2"),
+        ("laplace", [2, 1, 1], "2 numbers for the axes y, x, got 2 x 1 x 1"),
+        ("tests.own.quadrature", [2, 1], "1 number for the axis point, got 2 x 1"),
+    ],
+)
+def test_process_grid_has_a_number_for_each_axis(workload, grid, rule):
+    refused = problem(f"workload: {workload}\n", HPCAPP_RUN_PROCESS_GRID=str(grid))
+    with pytest.raises(ConfigError) as caught:
+        refused.layout(5)
+    assert str(caught.value) == (
+        f"HPCAPP_RUN_PROCESS_GRID: run.process_grid: must have {rule}"
+    )
+
+
+def test_workload_of_one_axis_takes_a_process_grid():
+    text = "workload: tests.own.quadrature\nrun: {process_grid: [3]}\n"
+    layout = problem(text).layout(5)
+    assert (layout.grid, layout.used) == ((3,), 3)
 
 
 def test_boundary_that_is_no_number_is_named_with_its_line():
