@@ -1,33 +1,31 @@
 # SPDX-License-Identifier: MIT
-"""The configuration: frozen models, the types of their fields, and validation.
+"""The configuration: frozen models and their validation.
 
 Needs no MPI and no workload: the model of `parameters` is an argument.
 """
 
-import math
-import os
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import PurePath
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    Strict,
-    ValidationError,
-    WithJsonSchema,
-    create_model,
-)
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic_core import PydanticCustomError
 
 from hpcapp.errors import ConfigError
 from hpcapp.messages import explain
+from hpcapp.values import (
+    Count,
+    Duration,
+    Grid,
+    Integer,
+    NamedPath,
+    PathText,
+    Real,
+    Threads,
+    expand_path,
+)
 from hpcapp.yaml_source import Source, parse_override
 
 __all__ = [
@@ -39,11 +37,13 @@ __all__ = [
     "Integer",
     "Model",
     "Output",
+    "PathText",
     "Real",
     "Run",
     "apply_settings",
     "build_config",
     "document_model",
+    "expand_path",
     "parameter",
     "rule_broken",
 ]
@@ -99,81 +99,6 @@ def rule_broken(key: str, rule: str) -> PydanticCustomError:
     return PydanticCustomError("rule", "{rule}", {"rule": rule, "key": key})
 
 
-def _whole(value: object) -> object:
-    # YAML reads 1e8 as a float; a count written so is meant as one
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    return value
-
-
-def _finite(value: float) -> float:
-    if not math.isfinite(value):
-        raise ValueError("must be a finite number")
-    return value
-
-
-Integer = Annotated[int, BeforeValidator(_whole), Strict()]
-Count = Annotated[Integer, Field(ge=1)]
-Real = Annotated[float, Strict(), AfterValidator(_finite)]
-
-_UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
-
-
-def _duration(value: object) -> object:
-    """Seconds from ``600``, ``600 s``, ``2 h``, ``90 min``, ``1 d``, ``02:00:00``."""
-    hint = "must be a duration such as 600 s, 2 h or 02:00:00"
-    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-        raise ValueError(hint)
-    if not isinstance(value, str):
-        return float(value)
-    clock = re.fullmatch(r"(\d{1,6}):([0-5]\d):([0-5]\d)", value.strip())
-    if clock:
-        hours, minutes, seconds = (int(part) for part in clock.groups())
-        return 3600.0 * hours + 60.0 * minutes + seconds
-    parts = re.fullmatch(r"(\d+(?:\.\d*)?(?:[eE][+-]?\d+)?)\s*(\w+)", value.strip())
-    if not parts or parts[2] not in _UNITS:
-        raise ValueError(hint)
-    return float(parts[1]) * _UNITS[parts[2]]
-
-
-Duration = Annotated[
-    float,
-    BeforeValidator(_duration),
-    AfterValidator(_finite),
-    Field(gt=0),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "number", "exclusiveMinimum": 0},
-                {
-                    "type": "string",
-                    "pattern": r"^\s*(\d+(\.\d*)?([eE][+-]?\d+)?\s*(s|min|h|d)"
-                    r"|\d+:\d\d:\d\d)\s*$",
-                },
-            ]
-        }
-    ),
-]
-
-
-def _threads(value: object) -> object:
-    whole = _whole(value)
-    if whole == "auto" or (type(whole) is int and whole >= 1):
-        return whole
-    raise ValueError("must be auto or a whole number >= 1")
-
-
-Threads = Annotated[
-    int | Literal["auto"],
-    BeforeValidator(_threads),
-    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1}, {"const": "auto"}]}),
-]
-
-
-# as many as the domain of the workload has axes, which is checked with that
-Grid = Annotated[tuple[Count, ...], Field(min_length=1, max_length=3)]
-
-
 class Run(Model):
     """Section ``run``: how to compute. Nothing here may change a result's bits."""
 
@@ -198,7 +123,7 @@ class Run(Model):
 class Output(Model):
     """Section ``output``: where the result goes and who writes it."""
 
-    directory: str = parameter(
+    directory: NamedPath = parameter(
         "results/{name}", "run directory; {name} is the file's name, ~ and ${VAR}", ""
     )
     writer: Literal["auto", "direct", "gather"] = parameter(
@@ -226,7 +151,7 @@ class Config:
     parameters : Model
         The workload's own, validated.
     run, output, checkpoint : Model
-        The other sections; ``output.directory`` is expanded.
+        The other sections; paths are expanded.
     origin : str
         The file it came from, for messages.
     places : mapping
@@ -276,7 +201,8 @@ class Config:
 def document_model(parameters: type[Model]) -> type[Model]:
     """Return the model of a whole file for the parameters of one workload."""
     needed = any(field.is_required() for field in parameters.model_fields.values())
-    section: Any = ... if needed else Field(default_factory=parameters)
+    # made by validation, which knows the context, not by the class
+    section: Any = ... if needed else Field(default_factory=dict)
     return create_model(
         "Document",
         __base__=Model,
@@ -286,9 +212,9 @@ def document_model(parameters: type[Model]) -> type[Model]:
         ),
         workload=(str, parameter(..., "what to compute", "")),
         parameters=(parameters, section),
-        run=(Run, Field(default_factory=Run)),
-        output=(Output, Field(default_factory=Output)),
-        checkpoint=(Checkpoint, Field(default_factory=Checkpoint)),
+        run=(Run, Field(default_factory=dict)),
+        output=(Output, Field(default_factory=dict)),
+        checkpoint=(Checkpoint, Field(default_factory=dict)),
     )
 
 
@@ -351,37 +277,19 @@ def build_config(
         One message that names every place, rule and value at fault.
     """
     model = document_model(parameters)
+    context = {"environ": environ, "name": PurePath(source.name).stem}
     try:
-        document: Any = model.model_validate(source.values)
+        document: Any = model.model_validate(source.values, context=context)
     except ValidationError as error:
         raise ConfigError(explain(error, model, source)) from None
-    directory = _expand(document.output.directory, source, environ)
     return Config(
         workload=document.workload,
         parameters=document.parameters,
         run=document.run,
-        output=document.output.model_copy(update={"directory": directory}),
+        output=document.output,
         checkpoint=document.checkpoint,
         origin=source.name,
         places={
             key: place.origin for key, place in source.places.items() if not place.made
         },
     )
-
-
-def _expand(text: str, source: Source, environ: Mapping[str, str]) -> str:
-    place = source.where(("output", "directory")).origin
-
-    def variable(match: re.Match[str]) -> str:
-        if match[1] not in environ:
-            raise ConfigError(
-                f"{place}: output.directory: the environment variable {match[1]} "
-                f"is not set, got {text}"
-            )
-        return environ[match[1]]
-
-    named = text.replace("{name}", PurePath(source.name).stem)
-    expanded = os.path.expanduser(re.sub(r"\$\{(\w+)\}", variable, named))
-    if not expanded or "\0" in expanded:
-        raise ConfigError(f"{place}: output.directory: must name a directory")
-    return expanded

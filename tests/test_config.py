@@ -448,11 +448,29 @@ def test_unset_variable_in_a_path_is_refused():
     assert message == f"configs/laplace.yaml:2: output.directory: {rule}"
 
 
-@pytest.mark.parametrize("text", ['""', '"a\\0b"'])
-def test_impossible_directory_is_refused(text):
+@pytest.mark.parametrize(("text", "got"), [('""', ""), ('"a\\0b"', ", got a\\x00b")])
+def test_impossible_directory_is_refused(text, got):
     message = refusal(f"workload: laplace\noutput: {{directory: {text}}}\n")
-    rule = "output.directory: must name a directory"
-    assert message == f"configs/laplace.yaml:2: {rule}"
+    rule = "output.directory: must name a file or directory"
+    assert message == f"configs/laplace.yaml:2: {rule}{got}"
+
+
+def test_paths_of_a_workload_expand_like_the_directory(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/ada")
+    text = "workload: tests.own.needy\nparameters:\n  points: 5\n"
+    assert problem(text).config.parameters.inputs == ("/home/ada/a",)
+    more = text + "  inputs: ['${DATA}/*.txt', '~/b', 'x{name}']\n"
+    found = problem(more, DATA="/data")
+    assert found.config.parameters.inputs == ("/data/*.txt", "/home/ada/b", "x{name}")
+    # what a run writes down has its paths as they were used
+    round_trip(found)
+    assert refusal(more) == (
+        "configs/laplace.yaml:4: parameters.inputs.0: the environment variable DATA is "
+        "not set, got ${DATA}/*.txt"
+    )
+    assert refusal(text + "  inputs: ['']\n") == (
+        "configs/laplace.yaml:4: parameters.inputs.0: must name a file or directory"
+    )
 
 
 def test_file_is_read_with_its_environment(tmp_path):
@@ -658,7 +676,9 @@ def test_directory_of_an_option_goes_before_settings_and_is_named_by_it(tmp_path
     assert config.where("output", "directory") == "--output"
     with pytest.raises(ConfigError) as caught:
         read_problem(str(path), (), {}, ("--output", ""))
-    assert str(caught.value) == "--output: output.directory: must name a directory"
+    assert str(caught.value) == (
+        "--output: output.directory: must name a file or directory, got ''"
+    )
 
 
 def test_values_are_shown_as_they_are_written():

@@ -3,7 +3,7 @@
 
 from collections.abc import Iterator
 
-from hpcapp.config import Count, Integer, Model, parameter
+from hpcapp.config import Count, Integer, Model, PathText, parameter
 from hpcapp.decomposition import Domain
 from hpcapp.workload import Answer, Context, Field, State, Step, Workload
 
@@ -16,6 +16,7 @@ class Needy(Workload):
 
         points: Count = parameter(..., "the last number")
         start: Integer = parameter(0, "the first number")
+        inputs: tuple[PathText, ...] = parameter(("~/a",), "files, ignored", "")
 
     summary = "needs a parameter"
     growing = "points, from a start of 0"
