@@ -8,12 +8,15 @@ aborts.
 
 import json
 import os
+import secrets
 import shlex
 import sys
 import tempfile
 import time
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from hpcapp.clock import PHASES, Clock
@@ -65,6 +68,7 @@ def run_parallel(options: Any, arguments: Sequence[str]) -> int:
         return error.code
     started = time.monotonic() - begun
     apart = comm.duplicate()
+    job = comm.broadcast(secrets.token_hex(8))
     try:
         if options.verb == "doctor":
             from hpcapp.doctor.checks import run_doctor
@@ -74,7 +78,7 @@ def run_parallel(options: Any, arguments: Sequence[str]) -> int:
     except HpcappError as error:
         return _end_with(comm, apart, error)
     except BaseException:
-        _crash(comm)
+        _crash(comm, job)
 
 
 def _run(comm: "Comm", options: Any, arguments: Sequence[str], stops: Stops) -> int:
@@ -173,9 +177,9 @@ def _end_with(comm: "Comm", apart: "Comm", error: HpcappError) -> int:
     return error.code
 
 
-def _crash(comm: "Comm") -> NoReturn:
+def _crash(comm: "Comm", job: str) -> NoReturn:
     """Show the traceback, of one rank if several fail together, and end the job."""
-    if _first_to_crash():
+    if comm.size == 1 or _first_to_crash(job):
         print(
             f"hpcapp: rank {comm.rank} of {comm.size} on {world.host()}, phase "
             f"{comm.clock.current}: unexpected error\n{traceback.format_exc()}",
@@ -188,19 +192,19 @@ def _crash(comm: "Comm") -> NoReturn:
     comm.abort(Exit.FAILED)
 
 
-def _first_to_crash() -> bool:
-    # ranks of one job on one node have the same parent, their launcher
-    name = f"hpcapp-crash-{os.getuid()}-{os.getppid()}"
-    path = os.path.join(tempfile.gettempdir(), name)
+def _first_to_crash(job: str) -> bool:
+    """Tell whether no other rank of this job on this node has crashed before."""
+    folder, prefix = Path(tempfile.gettempdir()), f"hpcapp-crash-{os.getuid()}-"
+    # an abort leaves nobody to remove the marker of its job: the next one does
+    for old in folder.glob(f"{prefix}*"):
+        with suppress(OSError):
+            if time.time() - old.stat().st_mtime > 60:
+                old.unlink()
     try:
-        if time.time() - os.stat(path).st_mtime > 60:
-            os.unlink(path)
-    except OSError:
-        pass
-    try:
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        (folder / f"{prefix}{job}").touch(0o600, exist_ok=False)
     except FileExistsError:
         return False
     except OSError:
+        # better twice than not at all
         return True
     return True

@@ -357,6 +357,20 @@ def test_a_defect_on_one_rank_ends_the_job_with_one_traceback(
     assert not (tmp_path / "r" / "result.nc").exists()
 
 
+def test_a_defect_is_shown_each_time(mpirun, hpcapp, tmp_path):
+    config = tmp_path / "broken.yaml"
+    config.write_text(BROKEN.format(rank=0, where="first", known="false"))
+    arguments = ["run", str(config), "-o", str(tmp_path / "r")]
+    # one process after the other with the same parent, then two jobs
+    runs = [hpcapp(*arguments) for _ in range(2)]
+    runs += [mpirun(2, *arguments) for _ in range(2)]
+    for done in runs:
+        assert done.returncode == 1
+        assert done.stderr.count("Traceback") == 1, done.stderr
+        assert "ZeroDivisionError: planted on rank 0" in done.stderr
+    assert "rank 0 of 1 on " in runs[0].stderr
+
+
 def test_a_known_error_on_one_rank_ends_the_job_and_names_the_rank(mpirun, tmp_path):
     config = tmp_path / "broken.yaml"
     config.write_text(BROKEN.format(rank=1, where="later", known="true"))
