@@ -18,7 +18,7 @@ from hpcapp.errors import Exit, HpcappError
 from hpcapp.log import Progress
 from hpcapp.session import Outcome, Session, tabulate
 from hpcapp.status import Status
-from hpcapp.store.checkpoints import checkpoint_path, find_checkpoints, prune
+from hpcapp.store.checkpoints import find_checkpoints, new_checkpoint, prune
 from hpcapp.store.provenance import Origin, describe
 from hpcapp.store.save import Job, save, warm_up
 from hpcapp.store.writers import choose_writer
@@ -104,7 +104,7 @@ class _Run:
             "ranks": self.comm.size,
             "host": self.session.machine.nodes[0],
         }
-        status = Status(held.path, held.lock, facts)
+        status = Status(held.path, held.lock, facts, self.log)
         status.update("running", force=True, fraction=0.0, note="setting up")
         return status
 
@@ -243,8 +243,7 @@ class _Run:
     def _checkpoint(self, state: State) -> str:
         begun = time.monotonic()
         directory = self.session.directory
-        number = self.comm.on_root(lambda: self._next_number(directory))
-        path = checkpoint_path(directory, number)
+        path = self.comm.on_root(lambda: new_checkpoint(directory))
         fields = [f for f in self.workload.fields() if f.saved]
         self._save(path, fields, state, {"hpcapp_state": "checkpoint"})
         if self.comm.root:
@@ -252,11 +251,6 @@ class _Run:
         self.saved_at = time.monotonic()
         self.save_seconds = max(self.save_seconds, self.saved_at - begun)
         return path
-
-    def _next_number(self, directory: str) -> int:
-        os.makedirs(os.path.join(directory, "checkpoints"), exist_ok=True)
-        existing = find_checkpoints(directory)
-        return existing[0][0] + 1 if existing else 1
 
     def _save(
         self, path: str, fields: list[Any], state: State, outcome: dict[str, Any]

@@ -4,6 +4,7 @@
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import IO, Any
 
@@ -25,6 +26,7 @@ class Log:
         self.speaks = speaks
         self.level = level
         self._file: IO[str] | None = None
+        self._faulty = False
         self._kept: list[str] = []
 
     def open(self, path: str, keep: bool) -> None:
@@ -47,7 +49,10 @@ class Log:
     def close(self) -> None:
         """Close the file."""
         if self._file:
-            self._file.close()
+            try:
+                self._file.close()
+            except OSError as error:
+                self._warn(error)
             self._file = None
 
     def detail(self, text: str) -> None:
@@ -71,15 +76,34 @@ class Log:
         if not self.speaks:
             return
         if level <= self.level:
-            print(f"hpcapp: {text}", file=sys.stderr, flush=True)
+            _print(f"hpcapp: {text}")
         self._record(text)
 
     def _record(self, text: str) -> None:
         stamped = f"{datetime.now().isoformat(' ', 'seconds')} {text}"
         if self._file is None:
             self._kept.append(stamped)
-        else:
+            return
+        try:
             print(stamped, file=self._file, flush=True)
+        except OSError as error:
+            self._warn(error)
+
+    def _warn(self, error: OSError) -> None:
+        # a disk that is full for a moment must not end a computation; what could
+        # not be written stays in the buffer and is tried again with the next line
+        if self._file and not self._faulty:
+            self._faulty = True
+            _print(
+                f"hpcapp: warning: {self._file.name}: cannot be written: "
+                f"{error.strerror}; the run goes on, lines may be missing there"
+            )
+
+
+def _print(line: str) -> None:
+    # stderr may be a file on the disk that is full
+    with suppress(OSError):
+        print(line, file=sys.stderr, flush=True)
 
 
 class Progress:

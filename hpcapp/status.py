@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hpcapp.errors import RunDirectoryError
+from hpcapp.log import Log
 
 __all__ = ["Lock", "Status"]
 
@@ -101,16 +102,27 @@ class Status:
         Refreshed along with it.
     facts : dict
         What does not change: workload, ranks, host.
+    log : Log, optional
+        Told, once, that the file cannot be written.
     """
 
-    def __init__(self, directory: str, lock: Lock, facts: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        directory: str,
+        lock: Lock,
+        facts: dict[str, Any],
+        log: Log | None = None,
+    ) -> None:
         self._path = os.path.join(directory, "status.json")
+        self._log: Log | None = log or Log()
         self._lock = lock
         self._facts = {**facts, "pid": os.getpid(), "started": _now()}
         self._written = 0.0
 
     def update(self, state: str, force: bool = False, **facts: Any) -> None:
         """Rewrite the file, unless that was done a moment ago.
+
+        Where it cannot be written that is said once, and nothing else happens.
 
         Parameters
         ----------
@@ -129,8 +141,20 @@ class Status:
         self._lock.refresh()
         temporary = f"{self._path}.part"
         text = json.dumps({**self._facts, "updated": _now()}, indent=1)
-        Path(temporary).write_text(text + "\n", encoding="utf-8")
-        os.replace(temporary, self._path)
+        try:
+            Path(temporary).write_text(text + "\n", encoding="utf-8")
+            os.replace(temporary, self._path)
+        except OSError as error:
+            self._warn(error)
+
+    def _warn(self, error: OSError) -> None:
+        # a disk that is full for a moment must not end a computation
+        if self._log is not None:
+            self._log.warn(
+                f"{self._path}: cannot be written: {error.strerror}; the run goes on, "
+                "what is said there may be old"
+            )
+            self._log = None
 
 
 def _owner(descriptor: int) -> dict[str, Any]:

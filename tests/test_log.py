@@ -2,6 +2,8 @@
 """Laws of messages, progress and the clock, with a clock of our own."""
 
 import re
+from contextlib import suppress
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -88,6 +90,36 @@ def test_log_of_a_resumed_run_is_kept(tmp_path, keep, lines):
         log.info("a line")
         log.close()
     assert len(path.read_text().splitlines()) == lines
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_file_that_cannot_be_written_is_said_once_and_does_no_harm(capsys):
+    log = Log(level=1)
+    log.open("/dev/full", keep=True)
+    log.info("one")
+    log.record("two")
+    log.info("three")
+    log.close()
+    assert said(capsys) == [
+        "hpcapp: one",
+        "hpcapp: warning: /dev/full: cannot be written: No space left on device; the "
+        "run goes on, lines may be missing there",
+        "hpcapp: three",
+    ]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_stderr_that_cannot_be_written_does_no_harm(tmp_path, monkeypatch):
+    log = Log(level=1)
+    log.open(str(tmp_path / "log.txt"), keep=False)
+    full = open("/dev/full", "w", buffering=1)  # noqa: SIM115
+    with monkeypatch.context() as patch:
+        patch.setattr("sys.stderr", full)
+        log.info("one")
+    with suppress(OSError):
+        full.close()
+    log.close()
+    assert (tmp_path / "log.txt").read_text().endswith(" one\n")
 
 
 # --- progress

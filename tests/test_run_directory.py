@@ -5,10 +5,15 @@ import os
 
 import pytest
 
-from hpcapp.errors import ConfigError, Exit, RunDirectoryError
+from hpcapp.errors import ConfigError, Exit, HpcappError, RunDirectoryError
 from hpcapp.run_directory import OWN_FILES, inspect, take
 from hpcapp.status import Lock
-from hpcapp.store.checkpoints import checkpoint_path, find_checkpoints, prune
+from hpcapp.store.checkpoints import (
+    checkpoint_path,
+    find_checkpoints,
+    new_checkpoint,
+    prune,
+)
 
 
 def write(path, text=""):
@@ -222,6 +227,23 @@ def test_nothing_is_found_where_there_is_no_folder(tmp_path):
     write(tmp_path / "checkpoints", "a file")
     assert find_checkpoints(str(tmp_path)) == []
     assert find_checkpoints(str(tmp_path / "none")) == []
+
+
+def test_next_checkpoint_has_the_next_number_and_a_folder(tmp_path):
+    assert new_checkpoint(str(tmp_path)) == checkpoint_path(str(tmp_path), 1)
+    assert (tmp_path / "checkpoints").is_dir()
+    make_run(tmp_path, checkpoints=3)
+    prune(str(tmp_path), 1)
+    assert new_checkpoint(str(tmp_path)) == checkpoint_path(str(tmp_path), 4)
+
+
+def test_folder_of_checkpoints_that_cannot_be_made_is_named(tmp_path):
+    write(tmp_path / "checkpoints", "a file")
+    with pytest.raises(HpcappError) as caught:
+        new_checkpoint(str(tmp_path))
+    assert str(caught.value) == (
+        f"{tmp_path}/checkpoints: no checkpoint can be written there: File exists"
+    )
 
 
 @pytest.mark.parametrize("keep", [1, 2, 5])

@@ -210,6 +210,23 @@ def test_update_shows_that_the_owner_of_the_lock_lives(tmp_path, lock):
     assert time.time() - os.stat(lock.path).st_mtime < 60
 
 
+def test_status_that_cannot_be_written_is_said_once_and_does_no_harm(
+    tmp_path, lock, capsys
+):
+    # a folder stands where the new text is to be written, whoever we are
+    (tmp_path / "status.json.part").mkdir()
+    status = Status(str(tmp_path), lock, {})
+    for step in range(3):
+        status.update("running", force=True, step=step)
+    assert capsys.readouterr().err == (
+        f"hpcapp: warning: {tmp_path}/status.json: cannot be written: Is a directory; "
+        "the run goes on, what is said there may be old\n"
+    )
+    (tmp_path / "status.json.part").rmdir()
+    status.update("running", force=True, step=3)
+    assert read(tmp_path)["step"] == 3
+
+
 def test_reader_never_sees_half_a_file(tmp_path, lock):
     status = Status(str(tmp_path), lock, {})
     status.update("running", force=True, step=0, note="")

@@ -5,7 +5,9 @@ import os
 import re
 from contextlib import suppress
 
-__all__ = ["checkpoint_path", "find_checkpoints", "prune"]
+from hpcapp.errors import HpcappError
+
+__all__ = ["checkpoint_path", "find_checkpoints", "new_checkpoint", "prune"]
 
 FOLDER = "checkpoints"
 
@@ -28,6 +30,35 @@ def find_checkpoints(directory: str) -> list[tuple[int, str]]:
         if match:
             found.append((int(match[1]), os.path.join(folder, name)))
     return sorted(found, reverse=True)
+
+
+def new_checkpoint(directory: str) -> str:
+    """Return the path of the next checkpoint, after making its folder.
+
+    Parameters
+    ----------
+    directory : str
+        The run directory.
+
+    Returns
+    -------
+    str
+        One number above the newest.
+
+    Raises
+    ------
+    HpcappError
+        If the folder cannot be made or read.
+    """
+    folder = os.path.join(directory, FOLDER)
+    try:
+        os.makedirs(folder, exist_ok=True)
+        existing = find_checkpoints(directory)
+    except OSError as error:
+        raise HpcappError(
+            f"{folder}: no checkpoint can be written there: {error.strerror}"
+        ) from None
+    return checkpoint_path(directory, existing[0][0] + 1 if existing else 1)
 
 
 def prune(directory: str, keep: int) -> None:
