@@ -49,14 +49,40 @@ def drive(session: Session) -> Outcome:
         If a file cannot be written, or the computation fails for a reason
         that the user can know.
     """
-    return _Run(session).go()
+    status = _open_status(session)
+    try:
+        return _Run(session, status).go()
+    except BaseException as error:
+        # On rank 0 only, and before the lock is let go. If another rank alone
+        # fails, rank 0 waits for it in a collective until the job is aborted, and
+        # status.json goes on to say "running".
+        known = isinstance(error, HpcappError)
+        reason = str(error) if known else f"{type(error).__name__}: {error}"
+        session.log.record(f"failed: {reason}")
+        if status is not None:
+            status.update("failed", force=True, error=reason)
+        raise
+
+
+def _open_status(session: Session) -> Status | None:
+    held = session.held
+    if held is None:
+        return None
+    facts = {
+        "workload": session.problem.config.workload,
+        "ranks": session.comm.size,
+        "host": session.machine.nodes[0],
+    }
+    status = Status(held.path, held.lock, facts, session.log)
+    status.update("running", force=True, fraction=0.0, note="setting up")
+    return status
 
 
 class _Run:
     """One run on one rank: the parts that live from set-up to finish."""
 
-    def __init__(self, session: Session) -> None:
-        self.session = session
+    def __init__(self, session: Session, status: Status | None) -> None:
+        self.session, self.status = session, status
         self.comm, self.log = session.comm, session.log
         # a failing rank speaks here while others may be anywhere in a step
         self.aside = session.comm.duplicate()
@@ -73,7 +99,6 @@ class _Run:
             self.comm, config.output.writer, session.directory
         )
         self.written_by = f"{self.writer} ({reason})"
-        self.status = self._open_status()
         self.progress = Progress(self.log, session.environ, self.workload.unit)
         self.work = 0.0
         self.saved_at = time.monotonic()
@@ -94,19 +119,6 @@ class _Run:
             self.device.close()
 
     # --- set-up
-
-    def _open_status(self) -> Status | None:
-        held = self.session.held
-        if held is None:
-            return None
-        facts = {
-            "workload": self.session.problem.config.workload,
-            "ranks": self.comm.size,
-            "host": self.session.machine.nodes[0],
-        }
-        status = Status(held.path, held.lock, facts, self.log)
-        status.update("running", force=True, fraction=0.0, note="setting up")
-        return status
 
     def _say_layout(self) -> None:
         if not self.log.speaks:

@@ -371,6 +371,25 @@ def test_a_defect_is_shown_each_time(mpirun, hpcapp, tmp_path):
     assert "rank 0 of 1 on " in runs[0].stderr
 
 
+@pytest.mark.parametrize(
+    ("rank", "known", "reason"),
+    [
+        (0, "false", "ZeroDivisionError: planted on rank 0"),
+        (0, "true", "planted for the user"),
+        (-1, "true", "planted for the user"),
+    ],
+)
+def test_a_failure_stands_in_status_and_log(mpirun, tmp_path, rank, known, reason):
+    config = tmp_path / "broken.yaml"
+    config.write_text(BROKEN.format(rank=rank, where="later", known=known))
+    done = mpirun(2, "run", str(config), "-o", str(tmp_path / "r"))
+    assert done.returncode == 1
+    status = json.loads((tmp_path / "r" / "status.json").read_text())
+    assert (status["state"], status["error"]) == ("failed", reason)
+    assert f" failed: {reason}\n" in (tmp_path / "r" / "log.txt").read_text()
+    assert not (tmp_path / "r" / ".lock").exists()
+
+
 def test_a_known_error_on_one_rank_ends_the_job_and_names_the_rank(mpirun, tmp_path):
     config = tmp_path / "broken.yaml"
     config.write_text(BROKEN.format(rank=1, where="later", known="true"))
