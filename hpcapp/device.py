@@ -15,6 +15,7 @@ from hpcapp.errors import ConfigError
 
 __all__ = [
     "Device",
+    "cache_fault",
     "cache_locked",
     "cores",
     "open_device",
@@ -156,6 +157,34 @@ def prepare_cache(environ: dict[str, str] | os._Environ[str]) -> str:
     return folder
 
 
+def cache_fault(environ: Mapping[str, str]) -> str:
+    """Return why compiled kernels cannot be kept where they should, or "".
+
+    Where Numba cannot write it goes elsewhere without a word, such as beside the
+    source files: the user's wish, and the lock on the cache, would mean nothing.
+
+    Parameters
+    ----------
+    environ : mapping
+        The process environment, with ``NUMBA_CACHE_DIR``; without it Numba
+        chooses.
+
+    Returns
+    -------
+    str
+        A message: variable, rule, value, reason; what to do.
+    """
+    folder = environ.get("NUMBA_CACHE_DIR", "")
+    if not folder:
+        return ""
+    try:
+        os.makedirs(folder, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return ""
+    except OSError as error:
+        return _refusal(folder, error.strerror)
+
+
 @contextmanager
 def cache_locked(environ: Mapping[str, str]) -> Iterator[None]:
     """Keep other processes from compiling into the cache meanwhile.
@@ -169,17 +198,33 @@ def cache_locked(environ: Mapping[str, str]) -> Iterator[None]:
     ----------
     environ : mapping
         The process environment, with ``NUMBA_CACHE_DIR``.
+
+    Raises
+    ------
+    ConfigError
+        If nothing can be written there.
     """
     folder = environ.get("NUMBA_CACHE_DIR", "")
     if not folder:
         yield
         return
-    os.makedirs(folder, exist_ok=True)
-    with open(os.path.join(folder, ".lock"), "w") as file:
+    try:
+        os.makedirs(folder, exist_ok=True)
+        file = open(os.path.join(folder, ".lock"), "w")  # noqa: SIM115
+    except OSError as error:
+        raise ConfigError(_refusal(folder, error.strerror)) from None
+    with file:
         # a file system without locks is no reason not to compute
         with suppress(OSError):
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+def _refusal(folder: str, reason: str | None) -> str:
+    return (
+        "NUMBA_CACHE_DIR: must be a folder where compiled kernels can be kept, got "
+        f"{folder}: {reason}; correct it, or unset it to use the temporary folder"
+    )
 
 
 def _cache_base(environ: Mapping[str, str]) -> str:

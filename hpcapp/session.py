@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from hpcapp.clock import PHASES
-from hpcapp.device import cores, open_device
-from hpcapp.errors import Exit
+from hpcapp.device import cache_fault, cores, open_device
+from hpcapp.errors import ConfigError, Exit
 from hpcapp.log import Log
 from hpcapp.planning import check_memory, make_plan, memory_limit
 from hpcapp.problem import Problem
@@ -39,12 +39,15 @@ class Machine:
         Bytes that may be used on each node.
     mpi : str
         The MPI library.
+    cache_fault : str
+        Why a rank cannot keep compiled kernels, or "".
     """
 
     nodes: tuple[str, ...]
     masks: tuple[tuple[str, tuple[int, ...]], ...]
     limits: Mapping[str, int]
     mpi: str
+    cache_fault: str = ""
 
 
 @dataclass
@@ -134,16 +137,18 @@ def survey(comm: "Comm", environ: Mapping[str, str]) -> Machine:
     """Find out where the ranks are; collective."""
     from hpcapp.mpi.world import host, library
 
-    mine = (host(), cores(), memory_limit(environ))
-    everyone = comm.all(mine)
+    fault = cache_fault(environ)
+    place = f"rank {comm.rank} on {host()}: {fault}" if fault else ""
+    everyone = comm.all((host(), cores(), memory_limit(environ), place))
     limits: dict[str, int] = {}
-    for node, _, limit in everyone:
+    for node, _, limit, _ in everyone:
         limits[node] = min(limit, limits.get(node, limit))
     return Machine(
-        nodes=tuple(node for node, _, _ in everyone),
-        masks=tuple((node, mask) for node, mask, _ in everyone),
+        nodes=tuple(node for node, *_ in everyone),
+        masks=tuple((node, mask) for node, mask, *_ in everyone),
         limits=limits,
         mpi=library(),
+        cache_fault=next((place for *_, place in everyone if place), ""),
     )
 
 
@@ -165,9 +170,11 @@ def check(problem: Problem, machine: Machine) -> str:
     Raises
     ------
     ConfigError
-        If grid, device or memory do not fit.
+        If grid, device or memory do not fit, or kernels cannot be kept.
     """
     problem.check()
+    if machine.cache_fault:
+        raise ConfigError(machine.cache_fault)
     plan = make_plan(problem, len(machine.nodes))
     with problem.config.placing():
         open_device(problem.config.run, 1).close()

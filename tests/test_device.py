@@ -8,7 +8,15 @@ import threading
 import pytest
 
 from hpcapp.config import Run
-from hpcapp.device import Device, cores, open_device, prepare_cache, share_threads
+from hpcapp.device import (
+    Device,
+    cache_fault,
+    cache_locked,
+    cores,
+    open_device,
+    prepare_cache,
+    share_threads,
+)
 from hpcapp.errors import ConfigError
 
 
@@ -122,3 +130,25 @@ def test_cache_that_others_could_have_written_is_not_used(tmp_path, monkeypatch)
         folder = prepare_cache({"HPCAPP_CACHE": str(base)})
         assert not folder.startswith(str(base))
         assert stat.S_IMODE(os.stat(folder).st_mode) == 0o700
+
+
+def test_cache_that_can_be_written_to_is_made(tmp_path):
+    environ = {"NUMBA_CACHE_DIR": str(tmp_path / "a" / "b")}
+    assert cache_fault(environ) == ""
+    with cache_locked(environ):
+        pass
+    assert cache_fault({}) == ""
+
+
+def test_cache_that_cannot_be_written_to_is_refused_with_the_variable(tmp_path):
+    (tmp_path / "file").write_text("")
+    environ = {"NUMBA_CACHE_DIR": str(tmp_path / "file" / "x")}
+    message = (
+        "NUMBA_CACHE_DIR: must be a folder where compiled kernels can be kept, got "
+        f"{tmp_path}/file/x: Not a directory; correct it, or unset it to use the "
+        "temporary folder"
+    )
+    assert cache_fault(environ) == message
+    with pytest.raises(ConfigError) as caught, cache_locked(environ):
+        pass
+    assert str(caught.value) == message

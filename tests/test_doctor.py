@@ -136,9 +136,10 @@ def test_imports():
 
 def test_cache():
     only(findings.check_cache([GOOD]), "ok", "cache")
-    bad = [GOOD, replace(GOOD, cache_fault="Read-only file system")]
-    finding = only(findings.check_cache(bad), "warning", "cache")
-    assert "rank 1 cannot keep kernels there: Read-only file system" in finding.text
+    bad = [GOOD, replace(GOOD, cache_fault="X: got /x: Read-only; set X")]
+    finding = only(findings.check_cache(bad), "fault", "cache")
+    assert finding.text == "rank 1 on n1: X: got /x: Read-only"
+    assert finding.fix == "set X"
     far = [replace(GOOD, cache_shared="nfs4")]
     finding = only(findings.check_cache(far), "warning", "cache")
     assert "shared file system (nfs4)" in finding.text and "HPCAPP_CACHE" in finding.fix
@@ -199,18 +200,6 @@ def test_looking_for_cores_leaves_the_binding_as_it_was():
         assert os.sched_getaffinity(0) == one
     finally:
         os.sched_setaffinity(0, before)
-
-
-def test_cache_folder_is_tried(tmp_path):
-    assert survey._try_folder(str(tmp_path / "new")) == ""
-    (tmp_path / "file").write_text("")
-    assert survey._try_folder(str(tmp_path / "file")) == "File exists"
-
-
-def test_cache_of_one_run_only_is_told(monkeypatch, tmp_path):
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    assert "of this run only" in survey._try_folder(str(tmp_path / "hpcapp-a1b2c3d4"))
-    assert survey._try_folder(str(tmp_path / "hpcapp-1000" / "numba")) == ""
 
 
 def test_missing_library_is_told_as_missing(monkeypatch):

@@ -207,15 +207,13 @@ def check_imports(ranks: Sequence[Rank]) -> list[Finding]:
 def check_cache(ranks: Sequence[Rank]) -> list[Finding]:
     """Tell whether compiled kernels are kept, and near."""
     for rank, seen in enumerate(ranks):
-        where = f"{seen.cache} on {seen.host}"
         if seen.cache_fault:
-            text = (
-                f"{where}: rank {rank} cannot keep kernels there: {seen.cache_fault}; "
-                "they are compiled anew in every run"
-            )
-            return [Finding("warning", "cache", text, LOCAL)]
+            text, _, fix = seen.cache_fault.partition("; ")
+            text = f"rank {rank} on {seen.host}: {text}"
+            return [Finding("fault", "cache", text, fix)]
         if seen.cache_shared:
-            text = f"{where} is on a shared file system ({seen.cache_shared})"
+            place = f"{seen.cache} on {seen.host}"
+            text = f"{place} is on a shared file system ({seen.cache_shared})"
             return [Finding("warning", "cache", text, LOCAL)]
     return [Finding("ok", "cache", f"compiled kernels are kept in {ranks[0].cache}")]
 

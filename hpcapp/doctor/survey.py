@@ -2,8 +2,6 @@
 """What each rank sees of its machine, gathered on all ranks."""
 
 import os
-import re
-import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +9,7 @@ from importlib import metadata
 from typing import TYPE_CHECKING
 
 import hpcapp
-from hpcapp.device import cores
+from hpcapp.device import cache_fault, cores
 from hpcapp.doctor.trials import file_system, shared
 from hpcapp.mpi import world
 from hpcapp.planning import memory_limit
@@ -42,7 +40,7 @@ class Rank:
     cache : str
         Folder of compiled kernels.
     cache_fault : str
-        Why nothing can be written there, or "".
+        Why kernels cannot be kept there, and what to do; or "".
     cache_shared : str
         The file system of that folder if nodes share it, else "".
     """
@@ -109,7 +107,7 @@ def look_around(comm: "Comm", start_seconds: float) -> list[Rank]:
         start_seconds=start_seconds,
         numba_seconds=_time_numba(),
         cache=cache,
-        cache_fault=_try_folder(cache),
+        cache_fault=cache_fault(os.environ),
         cache_shared=shared(file_system(cache)),
     )
     return comm.all(mine)
@@ -137,17 +135,3 @@ def _time_numba() -> float:
     except ImportError:
         return -1.0
     return time.perf_counter() - begun
-
-
-def _try_folder(folder: str) -> str:
-    """Return why compiled kernels cannot be kept in a folder, or ""."""
-    base, name = os.path.split(folder)
-    if base == tempfile.gettempdir() and re.fullmatch(r"hpcapp-\w{8}", name):
-        # what `prepare_cache` falls back to
-        return "it is of this run only, as the usual one is not the user's own"
-    try:
-        os.makedirs(folder, mode=0o700, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            return ""
-    except OSError as error:
-        return error.strerror or str(error)

@@ -87,3 +87,17 @@ def test_cold_caches_of_two_jobs_at_once_do_not_get_mixed_up(mpirun, tmp_path):
         found = json.loads(done.stdout)
         assert found["checksum"] == checksum
         assert found["phases"]["compile"]["max"] < 20
+
+
+def test_cache_that_cannot_be_written_to_ends_the_run_before_a_file_is_made(
+    mpirun, tmp_path
+):
+    target, cache = tmp_path / "r", "/dev/null/x"
+    options = ["run", "configs/small/laplace.yaml", "-o", str(target)]
+    done = mpirun(2, *options, NUMBA_CACHE_DIR=cache)
+    assert done.returncode == 2
+    (line,) = [line for line in done.stderr.splitlines() if line.strip()]
+    assert line.startswith("hpcapp: rank 0 on ")
+    assert ": NUMBA_CACHE_DIR: must be a folder where compiled kernels can" in line
+    assert f" be kept, got {cache}: Not a directory; correct it, or unset it" in line
+    assert not target.exists()
