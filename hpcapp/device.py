@@ -137,8 +137,8 @@ def prepare_cache(environ: dict[str, str] | os._Environ[str]) -> str:
     """Point Numba at a node-local cache, before it is imported.
 
     A file system shared by nodes is slow for thousands of ranks and its renames
-    may not be atomic. Compiled code is loaded by unpickling: the folder must be
-    the user's own and closed to others.
+    may not be atomic. Whether the folder can be used is told by `cache_fault`,
+    when all ranks can hear of it.
 
     Parameters
     ----------
@@ -150,9 +150,7 @@ def prepare_cache(environ: dict[str, str] | os._Environ[str]) -> str:
     str
         The cache folder.
     """
-    if environ.get("NUMBA_CACHE_DIR"):
-        return environ["NUMBA_CACHE_DIR"]
-    folder = _own_folder(_cache_base(environ))
+    folder = environ.get("NUMBA_CACHE_DIR") or _own_cache(environ)
     environ["NUMBA_CACHE_DIR"] = folder
     return folder
 
@@ -162,12 +160,14 @@ def cache_fault(environ: Mapping[str, str]) -> str:
 
     Where Numba cannot write it goes elsewhere without a word, such as beside the
     source files: the user's wish, and the lock on the cache, would mean nothing.
+    Compiled code is loaded by unpickling: a folder that hpcapp has chosen must be
+    the user's own and closed to others.
 
     Parameters
     ----------
     environ : mapping
-        The process environment, with ``NUMBA_CACHE_DIR``; without it Numba
-        chooses.
+        The process environment after `prepare_cache`; where
+        ``NUMBA_CACHE_DIR`` is not set Numba chooses.
 
     Returns
     -------
@@ -177,12 +177,18 @@ def cache_fault(environ: Mapping[str, str]) -> str:
     folder = environ.get("NUMBA_CACHE_DIR", "")
     if not folder:
         return ""
+    own = folder == _own_cache(environ)
     try:
+        if own:
+            reason = _open_to_others(os.path.dirname(folder))
+            if reason:
+                return _own_refusal(folder, reason)
         os.makedirs(folder, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             return ""
     except OSError as error:
-        return _refusal(folder, error.strerror)
+        reason = error.strerror or str(error)
+        return _own_refusal(folder, reason) if own else _refusal(folder, reason)
 
 
 @contextmanager
@@ -212,7 +218,7 @@ def cache_locked(environ: Mapping[str, str]) -> Iterator[None]:
         os.makedirs(folder, exist_ok=True)
         file = open(os.path.join(folder, ".lock"), "w")  # noqa: SIM115
     except OSError as error:
-        raise ConfigError(_refusal(folder, error.strerror)) from None
+        raise ConfigError(_refusal(folder, error.strerror or str(error))) from None
     with file:
         # a file system without locks is no reason not to compute
         with suppress(OSError):
@@ -220,27 +226,36 @@ def cache_locked(environ: Mapping[str, str]) -> Iterator[None]:
         yield
 
 
-def _refusal(folder: str, reason: str | None) -> str:
+def _refusal(folder: str, reason: str) -> str:
     return (
         "NUMBA_CACHE_DIR: must be a folder where compiled kernels can be kept, got "
         f"{folder}: {reason}; correct it, or unset it to use the temporary folder"
     )
 
 
-def _cache_base(environ: Mapping[str, str]) -> str:
-    if environ.get("HPCAPP_CACHE"):
-        return environ["HPCAPP_CACHE"]
+def _own_refusal(folder: str, reason: str) -> str:
+    return (
+        f"HPCAPP_CACHE: compiled kernels cannot be kept in {folder}: {reason}; set "
+        "HPCAPP_CACHE to a folder on a disk of the node in which you may write"
+    )
+
+
+def _own_cache(environ: Mapping[str, str]) -> str:
     node_local = environ.get("SLURM_TMPDIR") or tempfile.gettempdir()
-    return os.path.join(node_local, f"hpcapp-{os.getuid()}")
+    base = environ.get("HPCAPP_CACHE") or node_local
+    # a folder of our own inside: the base may be open to a group, or to all
+    return os.path.join(base, f"hpcapp-{os.getuid()}", "numba")
 
 
-def _own_folder(base: str) -> str:
-    try:
-        os.makedirs(base, mode=0o700, exist_ok=True)
-        found = os.lstat(base)
-    except OSError:
-        return tempfile.mkdtemp(prefix="hpcapp-")
-    mine = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid()
-    if not mine or found.st_mode & 0o022:
-        return tempfile.mkdtemp(prefix="hpcapp-")
-    return os.path.join(base, "numba")
+def _open_to_others(folder: str) -> str:
+    """Make a folder for this user alone; return why it is not that, or ""."""
+    os.makedirs(os.path.dirname(folder), exist_ok=True)
+    with suppress(FileExistsError):
+        os.mkdir(folder, 0o700)
+    found = os.lstat(folder)
+    mode = stat.S_IMODE(found.st_mode)
+    if not stat.S_ISDIR(found.st_mode):
+        return f"{folder} is no folder"
+    if found.st_uid != os.getuid():
+        return f"{folder} belongs to user {found.st_uid}"
+    return f"{folder} is writable by others (mode {mode:o})" if mode & 0o022 else ""

@@ -105,11 +105,34 @@ def test_cache_that_is_set_is_left_alone():
     assert prepare_cache(environ) == environ["NUMBA_CACHE_DIR"] == "/x"
 
 
-def test_cache_is_made_for_the_user_alone(tmp_path):
-    environ = {"HPCAPP_CACHE": str(tmp_path / "cache")}
+@pytest.mark.parametrize("mode", [0o700, 0o775, 0o777])
+def test_cache_is_a_folder_of_the_user_alone_inside_the_one_that_is_named(
+    tmp_path, mode
+):
+    base = tmp_path / "cache"
+    base.mkdir()
+    base.chmod(mode)
+    environ = {"HPCAPP_CACHE": str(base)}
     folder = prepare_cache(environ)
-    assert folder == environ["NUMBA_CACHE_DIR"] == str(tmp_path / "cache" / "numba")
-    assert stat.S_IMODE((tmp_path / "cache").stat().st_mode) == 0o700
+    private = base / f"hpcapp-{os.getuid()}"
+    assert folder == environ["NUMBA_CACHE_DIR"] == str(private / "numba")
+    before = os.umask(0o002)
+    try:
+        # the second time it is there
+        assert [cache_fault(environ) for _ in range(2)] == ["", ""]
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(private.stat().st_mode) == 0o700
+    assert stat.S_IMODE(base.stat().st_mode) == mode
+
+
+def test_cache_base_may_be_a_link_and_need_not_exist(tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "there")
+    (tmp_path / "there").mkdir()
+    for base in ("link", "a/b"):
+        environ = {"HPCAPP_CACHE": str(tmp_path / base)}
+        prepare_cache(environ)
+        assert cache_fault(environ) == ""
 
 
 def test_cache_lies_in_the_job_s_own_folder_where_there_is_one(tmp_path):
@@ -117,19 +140,35 @@ def test_cache_lies_in_the_job_s_own_folder_where_there_is_one(tmp_path):
     assert folder == str(tmp_path / f"hpcapp-{os.getuid()}" / "numba")
 
 
-def test_cache_that_others_could_have_written_is_not_used(tmp_path, monkeypatch):
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    open_to_all = tmp_path / "open"
-    open_to_all.mkdir()
-    open_to_all.chmod(0o777)
-    link = tmp_path / "link"
-    link.symlink_to(tmp_path)
-    blocked = tmp_path / "file"
-    blocked.write_text("")
-    for base in (open_to_all, link, blocked / "inside"):
-        folder = prepare_cache({"HPCAPP_CACHE": str(base)})
-        assert not folder.startswith(str(base))
-        assert stat.S_IMODE(os.stat(folder).st_mode) == 0o700
+def refused_cache(base):
+    environ = {"HPCAPP_CACHE": str(base)}
+    folder = prepare_cache(environ)
+    message = cache_fault(environ)
+    start = f"HPCAPP_CACHE: compiled kernels cannot be kept in {folder}: "
+    end = "; set HPCAPP_CACHE to a folder on a disk of the node in which you may write"
+    assert message.startswith(start) and message.endswith(end), message
+    return message[len(start) : -len(end)]
+
+
+def test_cache_that_others_could_have_written_is_refused(tmp_path, monkeypatch):
+    private = tmp_path / f"hpcapp-{os.getuid()}"
+    private.mkdir()
+    for mode in (0o775, 0o757):
+        private.chmod(mode)
+        reason = f"{private} is writable by others (mode {mode:o})"
+        assert refused_cache(tmp_path) == reason
+    private.rmdir()
+    private.symlink_to(tmp_path)
+    assert refused_cache(tmp_path) == f"{private} is no folder"
+    private.unlink()
+    (tmp_path / "file").write_text("")
+    assert refused_cache(tmp_path / "file" / "inside") == "Not a directory"
+    # someone else was here first
+    other = os.getuid() + 1
+    monkeypatch.setattr(os, "getuid", lambda: other)
+    (tmp_path / f"hpcapp-{other}").mkdir(0o700)
+    reason = f"{tmp_path}/hpcapp-{other} belongs to user {other - 1}"
+    assert refused_cache(tmp_path) == reason
 
 
 def test_cache_that_can_be_written_to_is_made(tmp_path):
