@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from hpcapp.closing import ending
 from hpcapp.decomposition import Layout
 from hpcapp.device import cache_locked, open_device, share_threads
 from hpcapp.errors import Exit, HpcappError
@@ -323,15 +324,10 @@ class _Run:
     def _finish(self, state: State) -> Outcome:
         answer = self.workload.answer(state)
         path = os.path.join(self.session.directory, "result.nc")
-        outcome: dict[str, Any] = {
-            "hpcapp_state": "finished",
-            "hpcapp_answer": answer.text,
-        }
-        if answer.converged is not None:
-            outcome["converged"] = np.int32(answer.converged)
         extendable = bool(self.workload.extendable())
         fields = [f for f in self.workload.fields() if f.published or extendable]
-        checksum = self._save(path, fields, state, outcome)
+        last = ending(answer, self.work, self.workload.unit)
+        checksum = self._save(path, fields, state, last)
         phases = tabulate(self.comm.all(self.clock.read()))
         if self.status is not None:
             prune(self.session.directory, 0)

@@ -19,16 +19,16 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from hpcapp.clock import PHASES, Clock
+from hpcapp.clock import Clock
 from hpcapp.device import prepare_cache
 from hpcapp.errors import Exit, HpcappError, LaunchError
-from hpcapp.log import Log, duration, scaled
+from hpcapp.log import Log
 from hpcapp.mpi import world
 from hpcapp.stops import Stops
 
 if TYPE_CHECKING:
+    from hpcapp.closing import Closing
     from hpcapp.mpi.comm import Comm
-    from hpcapp.session import Outcome, Session
 
 __all__ = ["run_parallel"]
 
@@ -82,8 +82,10 @@ def run_parallel(options: Any, arguments: Sequence[str]) -> int:
 
 
 def _run(comm: "Comm", options: Any, arguments: Sequence[str], stops: Stops) -> int:
+    from hpcapp.closing import close_finished, close_session
     from hpcapp.driver import drive
     from hpcapp.prepare import Request, prepare
+    from hpcapp.session import Finished
 
     level = 0 if options.quiet or options.json else 1
     log = Log(comm.root, 2 if options.verbose else level)
@@ -97,11 +99,13 @@ def _run(comm: "Comm", options: Any, arguments: Sequence[str], stops: Stops) -> 
         command=shlex.join(["hpcapp", *arguments]),
     )
     session = prepare(comm, request, log, stops)
-    if session is None:
+    if isinstance(session, Finished):
+        comm.on_root(lambda: _report(close_finished(session), log, options.json))
         return Exit.DONE
     try:
         outcome = drive(session)
-        _report(session, outcome, options.json)
+        if comm.root:
+            _report(close_session(session, outcome), log, options.json)
         return outcome.code
     finally:
         if session.held is not None:
@@ -109,61 +113,15 @@ def _run(comm: "Comm", options: Any, arguments: Sequence[str], stops: Stops) -> 
         log.close()
 
 
-def _report(session: "Session", outcome: "Outcome", as_json: bool) -> None:
-    if not session.comm.root:
-        return
+def _report(closing: "Closing", log: Log, as_json: bool) -> None:
+    """Say on rank 0 how a run ended."""
     if as_json:
-        print(json.dumps(_summary(session, outcome)), flush=True)
+        print(json.dumps(closing.summary()), flush=True)
         return
-    lines = _lines(session, outcome)
+    lines = closing.lines()
     for line in lines:
-        session.log.record(line)
+        log.record(line)
     print("\n".join(lines), flush=True)
-
-
-def _lines(session: "Session", outcome: "Outcome") -> list[str]:
-    hosts = len(set(session.machine.nodes))
-    spent = ", ".join(
-        f"{name} {duration(outcome.phases[name]['max'])}"
-        for name in PHASES
-        if outcome.phases[name]["max"] >= 0.005
-    )
-    size = session.comm.size
-    second = (
-        f"{size} rank{'s' * (size > 1)} x {outcome.threads} "
-        f"thread{'s' * (outcome.threads > 1)}, {hosts} host{'s' * (hosts > 1)}; {spent}"
-    )
-    name = session.problem.config.workload
-    directory = session.directory
-    if outcome.answer is None:
-        return [
-            f"{name}: stopped ({outcome.reason}), not finished",
-            second,
-            f"{outcome.path}: go on with: hpcapp resume {shlex.quote(directory)}",
-        ]
-    rate = f"; {scaled(outcome.rate)}{outcome.unit}/s" if outcome.rate else ""
-    return [
-        f"{name}: {outcome.answer.text}",
-        second + rate,
-        f"{outcome.path}: see it with: hpcapp plot {shlex.quote(directory)}",
-    ]
-
-
-def _summary(session: "Session", outcome: "Outcome") -> dict[str, Any]:
-    answer = outcome.answer
-    return {
-        "workload": session.problem.config.workload,
-        "ranks": session.comm.size,
-        "result": dict(answer.values) if answer else None,
-        "converged": answer.converged if answer else None,
-        "rate": outcome.rate,
-        "unit": f"{outcome.unit}/s",
-        "phases": outcome.phases,
-        "threads": outcome.threads,
-        "path": outcome.path,
-        "checksum": outcome.checksum or None,
-        "stopped": outcome.reason or None,
-    }
 
 
 def _end_with(comm: "Comm", apart: "Comm", error: HpcappError) -> int:

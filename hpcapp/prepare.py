@@ -15,7 +15,7 @@ from hpcapp.errors import ConfigError, ResultError, RunDirectoryError
 from hpcapp.log import Log
 from hpcapp.problem import Problem, check_version, read_problem
 from hpcapp.run_directory import CONFIG, RESULT, RunDirectory, inspect, take
-from hpcapp.session import Machine, Session, check, survey
+from hpcapp.session import Finished, Machine, Session, check, survey
 from hpcapp.stops import Stops
 from hpcapp.store.checkpoints import find_checkpoints
 from hpcapp.store.reader import Saved, load_attributes, load_saved
@@ -56,7 +56,9 @@ class Request:
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
 
 
-def prepare(comm: "Comm", request: Request, log: Log, stops: Stops) -> Session | None:
+def prepare(
+    comm: "Comm", request: Request, log: Log, stops: Stops
+) -> Session | Finished:
     """Set a run up; collective.
 
     Parameters
@@ -72,8 +74,8 @@ def prepare(comm: "Comm", request: Request, log: Log, stops: Stops) -> Session |
 
     Returns
     -------
-    Session or None
-        None where the run is finished and nothing new is asked for.
+    Session or Finished
+        The latter where the run is finished and nothing new is asked for.
 
     Raises
     ------
@@ -83,21 +85,21 @@ def prepare(comm: "Comm", request: Request, log: Log, stops: Stops) -> Session |
     machine = survey(comm, request.environ)
     held: list[RunDirectory] = []
 
-    def choose() -> tuple[Problem, Saved | None] | None:
-        """Read, check, look and lock; None where nothing is left to do."""
+    def choose() -> tuple[Problem, Saved | None] | Finished:
+        """Read, check, look and lock, unless nothing is left to do."""
         problem, path = _choose(request, machine, log)
         directory = problem.config.output.directory
         if path is not None and refuse_changes(problem, path):
             log.info(f"{directory}: finished already, and nothing more is asked for")
-            return None
+            return Finished(directory, path, load_attributes(path))
         saved = load_saved(path, problem.workload.fields()) if path else None
         with problem.config.placing():
             held.append(_take(request, problem, saved, log))
         return problem, saved
 
     chosen = comm.on_root(choose)
-    if chosen is None:
-        return None
+    if isinstance(chosen, Finished):
+        return chosen
     problem, saved = chosen
     stops.limit(problem.config.run.wall_time)
     return Session(

@@ -4,7 +4,7 @@
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hpcapp.clock import PHASES
 from hpcapp.device import cache_fault, cores, open_device
@@ -20,7 +20,16 @@ from hpcapp.workload import Answer
 if TYPE_CHECKING:
     from hpcapp.mpi.comm import Comm
 
-__all__ = ["Machine", "Outcome", "Phases", "Session", "check", "survey", "tabulate"]
+__all__ = [
+    "Finished",
+    "Machine",
+    "Outcome",
+    "Phases",
+    "Session",
+    "check",
+    "survey",
+    "tabulate",
+]
 
 Phases = dict[str, dict[str, float]]
 
@@ -88,6 +97,25 @@ class Session:
     stops: Stops
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
     command: str = ""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A run that ended earlier, of which nothing new is asked.
+
+    Parameters
+    ----------
+    directory : str
+        The run directory.
+    path : str
+        Its result.
+    attributes : mapping
+        The global attributes of the result.
+    """
+
+    directory: str
+    path: str
+    attributes: Mapping[str, Any]
 
 
 @dataclass(frozen=True)

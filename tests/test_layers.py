@@ -29,6 +29,7 @@ LAYERS = (
     ("planning", "stops", "status", "watchdog"),
     ("run_directory",),
     ("session",),
+    ("closing",),
     ("driver", "prepare"),
     ("studies", "doctor", "interactive"),
     ("parallel",),

@@ -11,6 +11,7 @@ from hpcapp.clock import Clock
 from hpcapp.driver import drive
 from hpcapp.log import Log
 from hpcapp.prepare import Request, prepare
+from hpcapp.session import Finished
 from hpcapp.stops import Stops
 
 ROOT = Path(__file__).parent.parent.parent
@@ -53,7 +54,7 @@ def run(comm, config, directory, settings=(), stop_at=None, resume=False):
         environ={k: v for k, v in os.environ.items() if not k.startswith("HPCAPP_")},
     )
     session = prepare(comm, request, Log(False), stops)
-    if session is None:
+    if isinstance(session, Finished):
         return None, 0
     try:
         return drive(session), stops.asked

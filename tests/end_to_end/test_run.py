@@ -114,6 +114,32 @@ def test_json_prints_one_object(mpirun, tmp_path):
     assert found["phases"]["compute"]["max"] > 0
 
 
+def test_a_finished_run_says_again_how_it_ended(mpirun, finished):
+    first, target = finished
+    again = mpirun(2, "resume", str(target))
+    assert again.returncode == 0
+    assert "finished already" in again.stderr
+    answer, cost, place = lines(again.stdout)
+    # the ranks that computed it; writing the attributes is not in them
+    assert (answer, place) == (lines(first.stdout)[0], lines(first.stdout)[2])
+    assert cost.startswith("3 ranks x 1 thread, 1 host; ")
+    assert cost.endswith(" Mupdates/s")
+
+
+def test_json_of_a_finished_run_is_the_same_object(mpirun, hpcapp, tmp_path):
+    target = tmp_path / "r"
+    first = json.loads(mpirun(2, "run", SMALL, "--json", "-o", str(target)).stdout)
+    again = hpcapp("resume", target, "--json")
+    assert again.returncode == 0
+    assert again.stderr == ""
+    found = json.loads(again.stdout)
+    assert found.keys() == first.keys()
+    for name in first.keys() - {"phases", "rate"}:
+        assert found[name] == first[name], name
+    assert found["phases"].keys() == first["phases"].keys()
+    assert found["rate"] == pytest.approx(first["rate"], rel=0.2)
+
+
 def test_a_finished_run_is_moved_and_force_replaces_it(mpirun, tmp_path):
     target = tmp_path / "r"
     for _ in range(2):

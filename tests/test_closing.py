@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: MIT
+"""Laws of what a run says at its end, now and from its file later."""
+
+import json
+
+import pytest
+
+from hpcapp.clock import PHASES
+from hpcapp.closing import close_finished, ending
+from hpcapp.errors import ResultError
+from hpcapp.session import Finished
+from hpcapp.workload import Answer
+
+ANSWER = Answer("pi is 3.14 +- 0.01", {"pi": 3.14}, False, 6e6, "samples")
+TIMES = {name: {"min": 1.0, "mean": 1.5, "max": 2.0} for name in PHASES}
+
+
+def attributes(answer=ANSWER):
+    return {
+        **ending(answer),
+        "hpcapp_workload": "montecarlo",
+        "hpcapp_layout": json.dumps({"ranks": 4, "threads": 2, "hosts": ["a"] * 4}),
+        "hpcapp_timings": json.dumps(TIMES),
+        "hpcapp_checksum": "00ff",
+    }
+
+
+def closing(found):
+    return close_finished(Finished("runs/my pi", "runs/my pi/result.nc", found))
+
+
+def test_lines_can_be_said_again_from_the_file():
+    assert closing(attributes()).lines() == [
+        "montecarlo: pi is 3.14 +- 0.01",
+        "4 ranks x 2 threads, 1 host; setup 2.0 s, compile 2.0 s, compute 2.0 s, halo "
+        # 6e6 samples in compute, halo and reduce
+        "2.0 s, reduce 2.0 s, io 2.0 s; 1 Msamples/s",
+        "runs/my pi/result.nc: see it with: hpcapp plot 'runs/my pi'",
+    ]
+
+
+@pytest.mark.parametrize("converged", [True, False, None])
+def test_object_can_be_printed_again_from_the_file(converged):
+    answer = Answer("", {"pi": 3.14}, converged, 6e6, "samples")
+    found = json.loads(json.dumps(closing(attributes(answer)).summary()))
+    assert found == {
+        "workload": "montecarlo",
+        "ranks": 4,
+        "result": {"pi": 3.14},
+        "converged": converged,
+        "rate": 1e6,
+        "unit": "samples/s",
+        "phases": TIMES,
+        "threads": 2,
+        "path": "runs/my pi/result.nc",
+        "checksum": "00ff",
+        "stopped": None,
+    }
+
+
+def test_file_that_does_not_tell_is_refused():
+    for name in ("hpcapp_layout", "hpcapp_numbers", "hpcapp_checksum"):
+        found = attributes()
+        del found[name]
+        with pytest.raises(ResultError) as caught:
+            closing(found)
+        assert str(caught.value) == (
+            "runs/my pi/result.nc: does not tell how the run ended: "
+            f"KeyError('{name}'); it was written by another version, or damaged"
+        )
+    with pytest.raises(ResultError, match="does not tell how the run ended"):
+        closing({**attributes(), "hpcapp_layout": "{"})
