@@ -17,6 +17,7 @@ from hpcapp.decomposition import Layout
 from hpcapp.device import cache_locked, open_device, share_threads
 from hpcapp.errors import Exit, HpcappError
 from hpcapp.log import Progress
+from hpcapp.planning import estimate_save
 from hpcapp.session import Outcome, Session, tabulate
 from hpcapp.status import Status
 from hpcapp.store.checkpoints import find_checkpoints, new_checkpoint, prune
@@ -103,6 +104,8 @@ class _Run:
         self.progress = Progress(self.log, session.environ, self.workload.unit)
         self.work = 0.0
         self.saved_at = time.monotonic()
+        nodes = 1 if self.writer == "gather" else len(set(machine.nodes))
+        self.expected_save = estimate_save(session.problem, nodes)
         self.save_seconds = 0.0
         self.step_seconds = 0.0
 
@@ -225,7 +228,8 @@ class _Run:
         return type(error)(f"rank {rank} on {host}: {error}")
 
     def _wishes(self) -> tuple[bool, bool, bool]:
-        margin = 2 * self.step_seconds + 2 * self.save_seconds
+        saving = self.save_seconds or self.expected_save
+        margin = 2 * self.step_seconds + 2 * saving
         every = self.session.problem.config.checkpoint.every
         due = every is not None and time.monotonic() - self.saved_at >= every
         # one clock decides when a checkpoint is due

@@ -14,12 +14,14 @@ import numpy as np
 from hpcapp.decomposition import Layout
 from hpcapp.device import cores, share_threads
 from hpcapp.errors import PlanError
+from hpcapp.fields import Field
 from hpcapp.problem import Problem
 
 __all__ = [
     "BASELINE",
     "Plan",
     "check_memory",
+    "estimate_save",
     "halo_sent",
     "make_plan",
     "memory_limit",
@@ -29,6 +31,11 @@ __all__ = [
 # resident bytes of a rank before it owns an array: Python, NumPy, Numba with
 # compiled kernels, MPI: 200 MB measured, 235 MB on rank 0, which has HDF5
 BASELINE = 220_000_000
+
+# bytes per second that one node gets into a file at least: an old disk, a share of
+# a busy file server. Local disks reached 1.6 GB/s. It holds until a checkpoint was
+# written: too low a value ends a job early, too high a value loses its work.
+SAVE_RATE = 100e6
 
 
 @dataclass(frozen=True)
@@ -190,14 +197,40 @@ def halo_sent(layout: Layout, rank: int, depth: int) -> tuple[int, int]:
 
 
 def _output_bytes(problem: Problem) -> int:
+    return _bytes(problem, [f for f in problem.workload.fields() if f.published])
+
+
+def _bytes(problem: Problem, fields: Sequence[Field]) -> int:
     domain = problem.workload.domain()
     lengths = dict(zip(domain.dims, domain.shape, strict=True))
     total = 0
-    for field in problem.workload.fields():
-        if field.published and field.dtype != "str":
+    for field in fields:
+        if field.dtype != "str":
             extents = [lengths.get(dim, 1) for dim in field.dims]
             total += np.dtype(field.dtype).itemsize * prod(extents)
     return total
+
+
+def estimate_save(problem: Problem, streams: int) -> float:
+    """Return the seconds to allow for a checkpoint before one was written.
+
+    Parameters
+    ----------
+    problem : Problem
+        What runs; a dimension that is still open counts as 1.
+    streams : int
+        Nodes that write at the same time, >= 1.
+
+    Returns
+    -------
+    float
+        At most a quarter of the wall time: twice that is kept free, and a run
+        must get to compute, or a chain of jobs would never end.
+    """
+    saved = [field for field in problem.workload.fields() if field.saved]
+    seconds = _bytes(problem, saved) / (SAVE_RATE * streams)
+    wall_time = problem.config.run.wall_time
+    return seconds if wall_time is None else min(seconds, wall_time / 4)
 
 
 def check_memory(

@@ -11,13 +11,39 @@ from dataclasses import replace
 import pytest
 
 from hpcapp.errors import ConfigError, Exit, PlanError
-from hpcapp.planning import BASELINE, check_memory, make_plan, memory_limit, show_bytes
+from hpcapp.planning import (
+    BASELINE,
+    check_memory,
+    estimate_save,
+    make_plan,
+    memory_limit,
+    show_bytes,
+)
 from hpcapp.problem import parse_problem
 
 
 def plan_of(ranks, *settings):
     problem = parse_problem("workload: laplace\n", "c.yaml", settings, {})
     return make_plan(problem, ranks)
+
+
+@pytest.mark.parametrize(
+    ("shape", "wall_time", "streams", "seconds"),
+    [
+        # u alone is large: 8 bytes a point at 100 MB/s and node
+        ("[10000, 10000]", "2 h", 1, 8.0),
+        ("[10000, 10000]", "2 h", 4, 2.0),
+        ("[10000, 10000]", "null", 1, 8.0),
+        # no more than a quarter of the wall time
+        ("[1000000, 1000000]", "2 h", 1, 1800.0),
+        ("[3, 3]", "2 h", 1, 0.0),
+    ],
+)
+def test_first_checkpoint_is_expected_to_be_slow(shape, wall_time, streams, seconds):
+    settings = (f"parameters.shape={shape}", f"run.wall_time={wall_time}")
+    settings += ("parameters.tolerance=0", "parameters.max_iterations=5")
+    problem = parse_problem("workload: laplace\n", "c.yaml", settings, {})
+    assert estimate_save(problem, streams) == pytest.approx(seconds, abs=1e-4)
 
 
 def test_plan_of_four_ranks_on_a_rectangle():
