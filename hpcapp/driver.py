@@ -75,7 +75,7 @@ def _open_status(session: Session) -> Status | None:
         "ranks": session.comm.size,
         "host": session.machine.nodes[0],
     }
-    status = Status(held.path, held.lock, facts, session.log)
+    status = Status(held.path, facts, session.log)
     status.update("running", force=True, fraction=0.0, note="setting up")
     return status
 

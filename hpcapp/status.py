@@ -5,7 +5,9 @@ import fcntl
 import json
 import os
 import socket
+import threading
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +20,9 @@ __all__ = ["Lock", "Status"]
 
 # an owner on another node that has not been heard of for so long is dead
 SILENCE = 600.0
-# status.json is rewritten, and the lock refreshed, no more often than this
+# an owner shows so often that it lives, whatever it computes meanwhile
+REFRESH = 60.0
+# status.json is rewritten no more often than this
 INTERVAL = 1.0
 
 
@@ -27,12 +31,16 @@ class Lock:
 
     The kernel's lock on a file ends with its process, so a dead owner is
     recognised at once on its node. Where the file system does not carry the
-    lock to other nodes, the age of the file tells.
+    lock to other nodes, the age of the file tells, which a thread renews. A
+    batch job that was started again elsewhere knows its own earlier lock by the
+    number of the job, and need not wait.
 
     Parameters
     ----------
     directory : str
         An existing run directory.
+    environ : mapping, optional
+        The process environment, for the batch job.
 
     Raises
     ------
@@ -40,12 +48,17 @@ class Lock:
         If another run owns it.
     """
 
-    def __init__(self, directory: str) -> None:
+    def __init__(
+        self, directory: str, environ: Mapping[str, str] | None = None
+    ) -> None:
         self.path = os.path.join(directory, ".lock")
+        self._mine = _describe(os.environ if environ is None else environ)
         self._descriptor = self._take()
-        owner = {"host": socket.gethostname(), "pid": os.getpid()}
         os.ftruncate(self._descriptor, 0)
-        os.pwrite(self._descriptor, json.dumps(owner).encode(), 0)
+        os.pwrite(self._descriptor, json.dumps(self._mine).encode(), 0)
+        self._released = threading.Event()
+        self._thread = threading.Thread(target=self._keep_alive, daemon=True)
+        self._thread.start()
 
     def refresh(self) -> None:
         """Show that the owner lives."""
@@ -55,11 +68,18 @@ class Lock:
     def release(self) -> None:
         """Let others in."""
         if self._descriptor >= 0:
+            self._released.set()
+            self._thread.join()
             # removed while held, so that nobody can lock what is about to vanish
             with suppress(FileNotFoundError):
                 os.unlink(self.path)
             os.close(self._descriptor)
             self._descriptor = -1
+
+    def _keep_alive(self) -> None:
+        # a step, or a write of the result, may take longer than others wait
+        while not self._released.wait(REFRESH):
+            self.refresh()
 
     def _take(self) -> int:
         while True:
@@ -67,12 +87,12 @@ class Lock:
             owner = _owner(descriptor)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                busy = _lives_elsewhere(descriptor, owner)
+                busy = self._lives_elsewhere(descriptor, owner)
             except BlockingIOError:
                 busy = True
             except OSError:
                 # no locks on this file system: process and age must do
-                busy = _lives_here(owner) or _lives_elsewhere(descriptor, owner)
+                busy = _lives_here(owner) or self._lives_elsewhere(descriptor, owner)
             if busy:
                 owner = _owner(descriptor)
                 os.close(descriptor)
@@ -80,6 +100,13 @@ class Lock:
             if _same_file(descriptor, self.path):
                 return descriptor
             os.close(descriptor)
+
+    def _lives_elsewhere(self, descriptor: int, owner: dict[str, Any]) -> bool:
+        if not owner or owner.get("host") == socket.gethostname():
+            return False
+        if _earlier_start(owner, self._mine):
+            return False
+        return time.time() - os.fstat(descriptor).st_mtime < SILENCE
 
     def _busy(self, owner: dict[str, Any]) -> RunDirectoryError:
         folder = os.path.dirname(self.path)
@@ -98,8 +125,6 @@ class Status:
     ----------
     directory : str
         The run directory.
-    lock : Lock
-        Refreshed along with it.
     facts : dict
         What does not change: workload, ranks, host.
     log : Log, optional
@@ -109,13 +134,11 @@ class Status:
     def __init__(
         self,
         directory: str,
-        lock: Lock,
         facts: dict[str, Any],
         log: Log | None = None,
     ) -> None:
         self._path = os.path.join(directory, "status.json")
         self._log: Log | None = log or Log()
-        self._lock = lock
         self._facts = {**facts, "pid": os.getpid(), "started": _now()}
         self._written = 0.0
 
@@ -138,7 +161,6 @@ class Status:
         if not force and now - self._written < INTERVAL:
             return
         self._written = now
-        self._lock.refresh()
         temporary = f"{self._path}.part"
         text = json.dumps({**self._facts, "updated": _now()}, indent=1)
         try:
@@ -178,10 +200,22 @@ def _lives_here(owner: dict[str, Any]) -> bool:
     return True
 
 
-def _lives_elsewhere(descriptor: int, owner: dict[str, Any]) -> bool:
-    if not owner or owner.get("host") == socket.gethostname():
+def _describe(environ: Mapping[str, str]) -> dict[str, Any]:
+    owner: dict[str, Any] = {"host": socket.gethostname(), "pid": os.getpid()}
+    if environ.get("SLURM_JOB_ID"):
+        owner["job"] = environ["SLURM_JOB_ID"]
+        owner["restart"] = environ.get("SLURM_RESTART_COUNT", "0")
+        owner["step"] = environ.get("SLURM_STEP_ID", "")
+    return owner
+
+
+def _earlier_start(owner: dict[str, Any], mine: dict[str, Any]) -> bool:
+    """Tell whether an owner was this batch job before it was requeued."""
+    if "job" not in mine or owner.get("job") != mine["job"]:
         return False
-    return time.time() - os.fstat(descriptor).st_mtime < SILENCE
+    # two steps of one start may run side by side
+    same_start = owner.get("restart") == mine["restart"]
+    return not same_start or owner.get("step") == mine["step"]
 
 
 def _same_file(descriptor: int, path: str) -> bool:

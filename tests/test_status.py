@@ -46,10 +46,10 @@ def refusal(directory):
     return str(caught.value)
 
 
-def abandon(directory, host, pid, age=0.0):
+def abandon(directory, host, pid, age=0.0, **job):
     """Leave the lock file of an owner that is not there."""
     path = directory / ".lock"
-    path.write_text(json.dumps({"host": host, "pid": pid}))
+    path.write_text(json.dumps({"host": host, "pid": pid, **job}))
     then = time.time() - age
     os.utime(path, (then, then))
     return path
@@ -92,17 +92,66 @@ def test_owner_elsewhere_that_was_heard_of_lately_is_respected(tmp_path):
 
 def test_owner_elsewhere_that_is_silent_is_dead(tmp_path):
     abandon(tmp_path, "n0017", 4711, age=SILENCE + 30)
-    lock = Lock(str(tmp_path))
+    lock = Lock(str(tmp_path), {})
     owner = json.loads((tmp_path / ".lock").read_text())
     assert owner == {"host": socket.gethostname(), "pid": os.getpid()}
     lock.release()
 
 
-def test_owner_shows_that_it_lives(tmp_path):
+def test_owner_shows_that_it_lives_without_being_asked(tmp_path, monkeypatch):
+    monkeypatch.setattr(status_module, "REFRESH", 0.01)
     lock = Lock(str(tmp_path))
-    os.utime(lock.path, (0, 0))
-    lock.refresh()
-    assert time.time() - os.stat(lock.path).st_mtime < 60
+    for _ in range(2):
+        os.utime(lock.path, (0, 0))
+        until = time.monotonic() + 20
+        while os.stat(lock.path).st_mtime == 0 and time.monotonic() < until:
+            time.sleep(0.01)
+        assert time.time() - os.stat(lock.path).st_mtime < 60
+    lock.release()
+    # nothing touches what another run may hold from now on
+    assert [t for t in threading.enumerate() if t is lock._thread] == []
+
+
+JOB = {"SLURM_JOB_ID": "42", "SLURM_STEP_ID": "0"}
+
+
+@pytest.mark.parametrize(
+    ("before", "now"),
+    [
+        ({"job": "42", "restart": "0", "step": "0"}, {"SLURM_RESTART_COUNT": "1"}),
+        # one after the other in one allocation, without and with srun
+        ({"job": "42", "restart": "0", "step": "0"}, {}),
+        ({"job": "42", "restart": "0", "step": ""}, {"SLURM_STEP_ID": ""}),
+    ],
+)
+def test_requeued_job_takes_over_its_own_lock_at_once(tmp_path, before, now):
+    abandon(tmp_path, "n0017", 4711, **before)
+    lock = Lock(str(tmp_path), {**JOB, **now})
+    owner = json.loads((tmp_path / ".lock").read_text())
+    assert (owner["host"], owner["job"]) == (socket.gethostname(), "42")
+    lock.release()
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        {"job": "41", "restart": "0", "step": "0"},
+        # a step of the same start may run on another node meanwhile
+        {"job": "42", "restart": "0", "step": "1"},
+        {},
+    ],
+)
+def test_fresh_lock_of_another_job_elsewhere_is_respected(tmp_path, before):
+    abandon(tmp_path, "n0017", 4711, **before)
+    for environ in (JOB, {}):
+        with pytest.raises(RunDirectoryError, match="process 4711 on n0017"):
+            Lock(str(tmp_path), environ)
+
+
+def test_lock_that_is_held_is_respected_within_a_job(tmp_path):
+    lock = Lock(str(tmp_path), JOB)
+    with pytest.raises(RunDirectoryError, match="in use by another run"):
+        Lock(str(tmp_path), {**JOB, "SLURM_RESTART_COUNT": "1"})
     lock.release()
 
 
@@ -161,19 +210,12 @@ def test_only_one_of_many_gets_the_lock(tmp_path):
 # --- status.json
 
 
-@pytest.fixture
-def lock(tmp_path):
-    taken = Lock(str(tmp_path))
-    yield taken
-    taken.release()
-
-
 def read(directory):
     return json.loads((directory / "status.json").read_text(encoding="utf-8"))
 
 
-def test_status_tells_what_was_said_so_far(tmp_path, lock):
-    status = Status(str(tmp_path), lock, {"workload": "laplace", "ranks": 4})
+def test_status_tells_what_was_said_so_far(tmp_path):
+    status = Status(str(tmp_path), {"workload": "laplace", "ranks": 4})
     status.update("running", force=True, fraction=0.5, note="residual 1e-3 ä")
     status.update("finished", force=True, fraction=1.0)
     found = read(tmp_path)
@@ -188,12 +230,10 @@ def test_status_tells_what_was_said_so_far(tmp_path, lock):
     }
 
 
-def test_status_is_rewritten_at_most_once_a_second_unless_forced(
-    tmp_path, lock, monkeypatch
-):
+def test_status_is_rewritten_at_most_once_a_second_unless_forced(tmp_path, monkeypatch):
     now = [100.0]
     monkeypatch.setattr(status_module.time, "monotonic", lambda: now[0])
-    status = Status(str(tmp_path), lock, {})
+    status = Status(str(tmp_path), {})
     seen = []
     for step in range(31):
         now[0] = 100.0 + step / 10
@@ -204,18 +244,10 @@ def test_status_is_rewritten_at_most_once_a_second_unless_forced(
     assert read(tmp_path)["step"] == 31
 
 
-def test_update_shows_that_the_owner_of_the_lock_lives(tmp_path, lock):
-    os.utime(lock.path, (0, 0))
-    Status(str(tmp_path), lock, {}).update("running", force=True)
-    assert time.time() - os.stat(lock.path).st_mtime < 60
-
-
-def test_status_that_cannot_be_written_is_said_once_and_does_no_harm(
-    tmp_path, lock, capsys
-):
+def test_status_that_cannot_be_written_is_said_once_and_does_no_harm(tmp_path, capsys):
     # a folder stands where the new text is to be written, whoever we are
     (tmp_path / "status.json.part").mkdir()
-    status = Status(str(tmp_path), lock, {})
+    status = Status(str(tmp_path), {})
     for step in range(3):
         status.update("running", force=True, step=step)
     assert capsys.readouterr().err == (
@@ -227,8 +259,8 @@ def test_status_that_cannot_be_written_is_said_once_and_does_no_harm(
     assert read(tmp_path)["step"] == 3
 
 
-def test_reader_never_sees_half_a_file(tmp_path, lock):
-    status = Status(str(tmp_path), lock, {})
+def test_reader_never_sees_half_a_file(tmp_path):
+    status = Status(str(tmp_path), {})
     status.update("running", force=True, step=0, note="")
     done = threading.Event()
     seen, faults = [], []
