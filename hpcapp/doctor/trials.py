@@ -2,7 +2,6 @@
 """What is tried on all ranks: writing into a directory, messages."""
 
 import os
-import tempfile
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -76,27 +75,12 @@ def try_directory(comm: "Comm", directory: str) -> Trial:
     Trial
         The same on all ranks.
     """
-    from hpcapp.mpi.files import probe
+    from hpcapp.mpi.files import blind_ranks, probe
 
-    token, fault = comm.broadcast(_leave_token(directory) if comm.root else ("", ""))
-    system = file_system(directory)
-    if fault:
-        return Trial(directory, fault, (), "", comm.broadcast(system))
-    seen = comm.all(os.path.exists(token))
-    if comm.root:
-        os.unlink(token)
-    blind = tuple(rank for rank, sees in enumerate(seen) if not sees)
-    direct = "" if blind else probe(comm, directory)
-    return Trial(directory, "", blind, direct, comm.broadcast(system))
-
-
-def _leave_token(directory: str) -> tuple[str, str]:
-    try:
-        descriptor, token = tempfile.mkstemp(prefix=".hpcapp-", dir=directory)
-    except OSError as error:
-        return "", error.strerror or str(error)
-    os.close(descriptor)
-    return token, ""
+    system = comm.broadcast(file_system(directory))
+    blind, fault = blind_ranks(comm, directory)
+    direct = "" if blind or fault else probe(comm, directory)
+    return Trial(directory, fault, blind, direct, system)
 
 
 def ping_pong(comm: "Comm") -> Exchange | None:

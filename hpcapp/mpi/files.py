@@ -2,10 +2,13 @@
 """Blocks of a distributed array written through MPI-IO at a byte offset."""
 
 import os
+import secrets
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from math import prod
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +19,7 @@ from hpcapp.decomposition import Block
 if TYPE_CHECKING:
     from hpcapp.mpi.comm import Comm
 
-__all__ = ["SharedFile", "probe"]
+__all__ = ["SharedFile", "blind_ranks", "probe"]
 
 # bytes staged at a time: bounds memory, and keeps every count far below 2**31
 STAGE = 1 << 23
@@ -142,6 +145,47 @@ class SharedFile:
             self._file.Write([staged, MPI.BYTE])
         view.Free()
         item.Free()
+
+
+def blind_ranks(comm: "Comm", directory: str) -> tuple[tuple[int, ...], str]:
+    """Find the ranks that do not see what rank 0 writes; collective.
+
+    If one rank does not see a file, Open MPI waits for ever in opening it; and a
+    relative path may mean another directory on each rank.
+
+    Parameters
+    ----------
+    comm : Comm
+        The ranks.
+    directory : str
+        Where rank 0 writes.
+
+    Returns
+    -------
+    blind : tuple of int
+        Those ranks; none where all is well.
+    fault : str
+        Why rank 0 cannot write there, or "". Both are the same on all ranks.
+    """
+    name, fault = comm.broadcast(_leave_token(directory) if comm.root else ("", ""))
+    if fault:
+        return (), fault
+    token = os.path.join(directory, name)
+    seen = comm.all(os.path.exists(token))
+    if comm.root:
+        with suppress(FileNotFoundError):
+            os.unlink(token)
+    return tuple(rank for rank, sees in enumerate(seen) if not sees), ""
+
+
+def _leave_token(directory: str) -> tuple[str, str]:
+    # a new name each time: no file server has an old answer about it
+    name = f".seen-{secrets.token_hex(8)}.part"
+    try:
+        Path(directory, name).touch(exist_ok=False)
+    except OSError as error:
+        return "", error.strerror or str(error)
+    return name, ""
 
 
 def probe(comm: "Comm", directory: str) -> str:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hpcapp.decomposition import Block
+from hpcapp.errors import RunDirectoryError
 from hpcapp.fields import Part
 
 if TYPE_CHECKING:
@@ -23,6 +24,9 @@ __all__ = ["WRITERS", "Target", "choose_writer", "write_direct", "write_gather"]
 
 # bytes of one message to rank 0
 PIECE = 1 << 23
+
+# ranks that a message names
+NAMED = 4
 
 
 @dataclass(frozen=True)
@@ -133,7 +137,14 @@ def choose_writer(comm: "Comm", wanted: str, directory: str) -> tuple[str, str]:
     -------
     name, reason : str
         The writer, and why.
+
+    Raises
+    ------
+    RunDirectoryError
+        On all ranks, if one of them does not see the directory of rank 0.
     """
+    if comm.size > 1:
+        _check_seen(comm, directory)
     if wanted != "auto":
         return wanted, "as configured"
     if comm.size == 1:
@@ -144,6 +155,27 @@ def choose_writer(comm: "Comm", wanted: str, directory: str) -> tuple[str, str]:
     if fault:
         return "gather", f"MPI-IO does not work there: {fault}"
     return "direct", "MPI-IO works there"
+
+
+def _check_seen(comm: "Comm", directory: str) -> None:
+    """Refuse a directory that is not the same one for all ranks."""
+    from hpcapp.mpi.files import blind_ranks
+    from hpcapp.mpi.world import host
+
+    blind, fault = blind_ranks(comm, directory)
+    if fault:
+        raise RunDirectoryError(f"{directory}: cannot be written to: {fault}")
+    if not blind:
+        return
+    places = comm.all(f"on {host()} ({os.path.abspath(directory)})")
+    named = [f"rank {rank} {places[rank]}" for rank in blind[:NAMED]]
+    if len(blind) > NAMED:
+        named.append(f"{len(blind) - NAMED} more")
+    raise RunDirectoryError(
+        f"{directory}: must be one directory for all ranks, but what rank 0 "
+        f"{places[0]} writes is not seen by {', '.join(named)}; use a file system that "
+        "all nodes share, and an absolute path where ranks start in different folders"
+    )
 
 
 def _pieces(part: Part) -> list[tuple[Block, np.ndarray]]:

@@ -12,10 +12,11 @@ from mpi4py import MPI
 
 from hpcapp.checksum import checksum_array
 from hpcapp.decomposition import Block, Domain, Layout
-from hpcapp.errors import HpcappError
+from hpcapp.errors import HpcappError, RunDirectoryError
 from hpcapp.fields import Field, Part, State
 from hpcapp.mpi.comm import Comm
-from hpcapp.mpi.files import probe
+from hpcapp.mpi.files import blind_ranks, probe
+from hpcapp.mpi.world import host
 from hpcapp.store.reader import load_saved
 from hpcapp.store.save import Job, save
 from hpcapp.store.writers import WRITERS, choose_writer
@@ -172,14 +173,48 @@ def test_probe_accepts_a_good_folder_and_names_a_missing_one(comm, folder):
     assert not list(folder.glob(".*"))
 
 
-def test_auto_chooses_direct_where_it_works_and_gather_where_not(comm, folder):
+def test_auto_chooses_direct_where_it_works_and_gather_where_not(
+    comm, folder, monkeypatch
+):
     writer, reason = choose_writer(comm, "auto", str(folder))
     assert writer == ("direct" if comm.size > 1 else "gather")
     assert reason
     if comm.size > 1:
-        writer, reason = choose_writer(comm, "auto", str(folder / "missing"))
+        monkeypatch.setattr("hpcapp.mpi.files.probe", lambda *_: "no locks")
+        writer, reason = choose_writer(comm, "auto", str(folder))
         assert writer == "gather"
-        assert "MPI-IO does not work there" in reason
+        assert reason == "MPI-IO does not work there: no locks"
+
+
+@pytest.mark.parametrize("writer", ["auto", "direct", "gather"])
+def test_a_directory_that_ranks_do_not_share_is_refused_on_all(comm, folder, writer):
+    if comm.size == 1:
+        pytest.skip("one rank sees what it writes")
+    # as a relative path does in different working directories
+    mine = folder / ("a" if comm.rank < comm.size - 1 else "b")
+    mine.mkdir(exist_ok=True)
+    last = comm.size - 1
+    with pytest.raises(RunDirectoryError) as caught:
+        choose_writer(comm, writer, str(mine))
+    assert str(caught.value) == (
+        f"{mine}: must be one directory for all ranks, but what rank 0 on {host()} "
+        f"({folder}/a) writes is not seen by rank {last} on {host()} ({folder}/b); use "
+        "a file system that all nodes share, and an absolute path where ranks start "
+        "in different folders"
+    )
+    with pytest.raises(RunDirectoryError) as caught:
+        choose_writer(comm, writer, str(folder / "missing"))
+    reason = "No such file or directory"
+    assert str(caught.value) == f"{folder}/missing: cannot be written to: {reason}"
+    comm.barrier()
+    assert not list(mine.iterdir())
+
+
+def test_blind_ranks_are_all_told(comm, folder):
+    blind, fault = blind_ranks(comm, str(folder if comm.root else folder / "none"))
+    assert (blind, fault) == (tuple(range(1, comm.size)), "")
+    assert blind_ranks(comm, str(folder)) == ((), "")
+    assert blind_ranks(comm, str(folder / "x")) == ((), "No such file or directory")
 
 
 @pytest.mark.parametrize("rank", [0, -1])
