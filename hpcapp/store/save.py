@@ -5,6 +5,7 @@ import hashlib
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -69,7 +70,8 @@ def save(comm: "Comm", job: Job, state: State) -> str:
     Raises
     ------
     HpcappError
-        If the file cannot be made, written, described or renamed.
+        If the file cannot be made, written, described or renamed, or the parts
+        of a field do not make it up.
     """
     with comm.clock.phase("io"):
         folder, name = os.path.split(job.path)
@@ -90,7 +92,7 @@ def save(comm: "Comm", job: Job, state: State) -> str:
             WRITERS[job.writer](comm, temporary, targets)
         except OSError as error:
             raise HpcappError(f"{job.path}: cannot be written: {error}") from None
-        sums = _checksums(comm, entries, state)
+        sums = _checksums(comm, job, entries, state)
         total = _total(entries, sums)
         clocks = comm.all(comm.clock.read())
 
@@ -141,25 +143,43 @@ def _entries(comm: "Comm", job: Job, state: State) -> list[Entry]:
     return entries
 
 
-def _checksums(comm: "Comm", entries: Sequence[Entry], state: State) -> dict[str, str]:
-    mine = np.zeros(len(entries), np.uint64)
+def _checksums(
+    comm: "Comm", job: Job, entries: Sequence[Entry], state: State
+) -> dict[str, str]:
+    # checksums and, for the same reduction, the points that they are of
+    mine = np.zeros((2, len(entries)), np.uint64)
     for index, entry in enumerate(entries):
         if entry.field.distributed:
+            parts = state.parts(entry.field.name)
             values = [
                 checksum_block(
                     np.asarray(part.array, entry.field.dtype),
                     part.block.start,
                     entry.shape,
                 )
-                for part in state.parts(entry.field.name)
+                for part in parts
             ]
-            mine[index] = sum(values) % 2**64
+            points = sum(part.block.size for part in parts)
+            mine[:, index] = sum(values) % 2**64, points
         elif comm.root:
-            mine[index] = _checksum_whole(entry)
+            mine[:, index] = _checksum_whole(entry), prod(entry.shape)
+    sums, points = comm.sum(mine).tolist()
+    for entry, found in zip(entries, points, strict=True):
+        _check_points(job, entry, found)
     return {
-        entry.path: f"{value:016x}"
-        for entry, value in zip(entries, comm.sum(mine).tolist(), strict=True)
+        entry.path: f"{value:016x}" for entry, value in zip(entries, sums, strict=True)
     }
+
+
+def _check_points(job: Job, entry: Entry, found: int) -> None:
+    # a gap would be zeros in the file, and an overlap whatever came last
+    expected = prod(entry.shape)
+    if found != expected:
+        raise HpcappError(
+            f"{job.path}: {entry.field.name}: the parts of all ranks must hold each of "
+            f"its {expected} points once, got {found}; a defect of the workload: it "
+            f"must set state[{entry.field.name!r}] to parts that tile the field"
+        )
 
 
 def _checksum_whole(entry: Entry) -> int:

@@ -151,6 +151,53 @@ def test_writers_agree_on_the_checksum_of_everything(comm, folder):
     assert len(sums) == 1
 
 
+def bands(rank, rows, width, forgotten=(), twice=()):
+    """Return the parts of a rank: bands of three rows that begin at these."""
+    starts = [row for row in rows if row not in forgotten]
+    starts += [row for row in rows if row in twice]
+    return [
+        Part(Block((row, 0), (row + 3, width)), np.full((3, width), rank + 1.0))
+        for row in starts
+    ]
+
+
+@pytest.mark.parametrize("writer", sorted(WRITERS))
+@pytest.mark.parametrize(
+    ("forgotten", "twice", "found"),
+    [([6], [], 105), ([], [6], 135), ([3, 6], [0], 105)],
+)
+@pytest.mark.parametrize("dims", [("y", "x"), ("band", "x")])
+def test_parts_that_do_not_make_up_a_field_are_refused(
+    comm, folder, writer, forgotten, twice, found, dims
+):
+    # 24 rows of 5 points in bands of 3 rows, dealt out in turn; an open dimension
+    # is as long as the farthest part reaches
+    rows = range(3 * comm.rank, 24, 3 * comm.size)
+    fields = [
+        Field("good", ("y", "x"), "1", "whole", distributed=True),
+        Field("poor", dims, "1", "with gaps", kind="both", distributed=True),
+    ]
+    state = State(
+        {
+            "good": bands(comm.rank, rows, 5),
+            "poor": bands(comm.rank, rows, 5, forgotten, twice),
+        }
+    )
+    path = str(folder / "file.nc")
+    job = Job(path, fields, Domain(("y", "x"), (24, 5)), writer, lambda clocks: {})
+    with pytest.raises(HpcappError) as caught:
+        save(comm, job, state)
+    assert str(caught.value) == (
+        f"{path}: poor: the parts of all ranks must hold each of its 120 points once, "
+        f"got {found}; a defect of the workload: it must set state['poor'] to parts "
+        "that tile the field"
+    )
+    assert not (folder / "file.nc").exists()
+    state["poor"] = bands(comm.rank, rows, 5)
+    save(comm, job, state)
+    comm.barrier()
+
+
 def test_large_parts_go_in_pieces(comm, folder, monkeypatch):
     monkeypatch.setattr("hpcapp.mpi.files.STAGE", 1000)
     monkeypatch.setattr("hpcapp.store.writers.PIECE", 1000)
