@@ -4,12 +4,16 @@
 Numba is imported by the first evaluation, not by the import of this module.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
 from hpcapp.postfix import ARITY, MAX_VARIABLES, Op, Program, compute
 
 __all__ = ["evaluate_grid", "evaluate_number", "evaluate_points"]
+
+_PIECE = 1 << 16  # points of a scratch array: 512 KiB, a second-level cache
 
 
 def evaluate_number(program: Program, *values: float) -> float:
@@ -56,7 +60,7 @@ def evaluate_grid(
     Parameters
     ----------
     out : float64[ny, nx]
-        Values, written; a view goes through a contiguous copy.
+        Values, written; a view goes through a scratch array of a few rows.
     program : Program
         Its variables are among ``x`` and ``y``, in any order.
     y : float64[ny]
@@ -120,24 +124,35 @@ def _evaluate(
     if program.constant is not None:
         out.fill(program.constant)
         return
-    if not out.flags.c_contiguous:
-        # one compiled variant only: a second one, for views, gave NaN when both
-        # were loaded from Numba's cache (docs/decisions/004-kernel-cache.md)
-        whole = np.empty(out.shape)
-        _evaluate(whole, program, values, steps)
-        out[...] = whole
-        return
     from hpcapp.expression_kernels import evaluate_cpu
 
     # Unused places repeat the last array, so that the kernel sees one type only.
-    missing = MAX_VARIABLES - len(values)
     arrays = [np.ascontiguousarray(value, dtype=np.float64) for value in values]
-    evaluate_cpu(
-        out,
+    arrays += arrays[-1:] * (MAX_VARIABLES - len(values))
+    steps += steps[-1:] * (MAX_VARIABLES - len(steps))
+    code = (
         np.array(program.opcodes, dtype=np.int64),
         np.array(program.operands, dtype=np.int64),
         np.array(program.constants, dtype=np.float64),
         program.depth,
-        tuple(arrays + arrays[-1:] * missing),
-        np.array(steps, dtype=np.int64),
     )
+    for piece, first in _pieces(out):
+        rest = [a[first * s[0] :] for a, s in zip(arrays, steps, strict=True)]
+        evaluate_cpu(piece, *code, tuple(rest), np.array(steps, dtype=np.int64))
+        if not out.flags.c_contiguous:
+            out[first : first + len(piece)] = piece
+
+
+def _pieces(out: NDArray[np.float64]) -> Iterator[tuple[NDArray[np.float64], int]]:
+    """Give contiguous arrays for rows of `out`, and the first of these rows.
+
+    A view gets a scratch array of a few rows: a second compiled variant of the
+    kernel would cost every first run 5 s, a copy of the whole its memory.
+    """
+    if out.flags.c_contiguous:
+        yield out, 0
+        return
+    rows = max(1, _PIECE // out.shape[1])
+    scratch = np.empty((min(rows, len(out)), out.shape[1]))
+    for first in range(0, len(out), rows):
+        yield scratch[: len(out) - first], first

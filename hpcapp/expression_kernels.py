@@ -2,6 +2,7 @@
 """Interpreter of postfix programs on the CPU: one kernel serves every expression."""
 
 import math
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -86,74 +87,86 @@ def _choose(
         condition[k] = a[k] if condition[k] != 0.0 else b[k]
 
 
-def _unary(formula: Any) -> Any:
-    """Make the loop that applies a compiled formula to a block in place."""
+def _unary(name: str, formula: Any) -> Any:
+    """Make the loop that applies a formula to a block in place."""
+    formula = _compiled(f"_{name}", formula)
 
     def loop(a: NDArray[np.float64]) -> None:
         for k in range(_BLOCK):
             a[k] = formula(a[k])
 
-    return _inner(loop)
+    return _compiled(f"_{name}_loop", loop)
 
 
-def _binary(formula: Any) -> Any:
-    """Make the loop that combines two blocks into the first by a compiled formula."""
+def _binary(name: str, formula: Any) -> Any:
+    """Make the loop that combines two blocks into the first by a formula."""
+    formula = _compiled(f"_{name}", formula)
 
     def loop(a: NDArray[np.float64], b: NDArray[np.float64]) -> None:
         for k in range(_BLOCK):
             a[k] = formula(a[k], b[k])
 
-    return _inner(loop)
+    return _compiled(f"_{name}_loop", loop)
 
 
-@_inner
+def _compiled(name: str, function: Any) -> Any:
+    """Compile a Python function under a name of its own.
+
+    Machine code is found by qualified name, argument types and a number counted
+    anew in each process: of two loops called `loop`, one would be taken for the
+    other when kernels cached by two processes meet in a third.
+    """
+    if not isinstance(function, FunctionType):
+        return function  # Numba knows it: math.sin, np.sqrt
+    function.__qualname__ = name
+    return _inner(function)
+
+
 def _sign(a: float) -> float:
     return 1.0 if a > 0.0 else (-1.0 if a < 0.0 else a)
 
 
-@_inner
 def _minimum(a: float, b: float) -> float:
     return a if a <= b or a != a else b
 
 
-@_inner
 def _maximum(a: float, b: float) -> float:
     return a if a >= b or a != a else b
 
 
 # From NumPy: what is a processor instruction, and log2, which Numba 0.58 lacks in math.
-_negate_loop = _unary(_inner(lambda a: -a))
-_abs_loop = _unary(math.fabs)
-_floor_loop = _unary(np.floor)
-_ceil_loop = _unary(np.ceil)
-_sign_loop = _unary(_sign)
-_sqrt_loop = _unary(np.sqrt)
-_exp_loop = _unary(math.exp)
-_log_loop = _unary(math.log)
-_log10_loop = _unary(math.log10)
-_log2_loop = _unary(np.log2)
-_sin_loop = _unary(math.sin)
-_cos_loop = _unary(math.cos)
-_tan_loop = _unary(math.tan)
-_asin_loop = _unary(math.asin)
-_acos_loop = _unary(math.acos)
-_atan_loop = _unary(math.atan)
-_sinh_loop = _unary(math.sinh)
-_cosh_loop = _unary(math.cosh)
-_tanh_loop = _unary(math.tanh)
-_add_loop = _binary(_inner(lambda a, b: a + b))
-_subtract_loop = _binary(_inner(lambda a, b: a - b))
-_multiply_loop = _binary(_inner(lambda a, b: a * b))
-_divide_loop = _binary(_inner(lambda a, b: a / b))
-_power_loop = _binary(math.pow)
-_atan2_loop = _binary(math.atan2)
-_hypot_loop = _binary(math.hypot)
-_minimum_loop = _binary(_minimum)
-_maximum_loop = _binary(_maximum)
-_less_loop = _binary(_inner(lambda a, b: 1.0 if a < b else 0.0))
-_less_equal_loop = _binary(_inner(lambda a, b: 1.0 if a <= b else 0.0))
-_greater_loop = _binary(_inner(lambda a, b: 1.0 if a > b else 0.0))
-_greater_equal_loop = _binary(_inner(lambda a, b: 1.0 if a >= b else 0.0))
+_negate_loop = _unary("negate", lambda a: -a)
+_abs_loop = _unary("abs", math.fabs)
+_floor_loop = _unary("floor", np.floor)
+_ceil_loop = _unary("ceil", np.ceil)
+_sign_loop = _unary("sign", _sign)
+_sqrt_loop = _unary("sqrt", np.sqrt)
+_exp_loop = _unary("exp", math.exp)
+_log_loop = _unary("log", math.log)
+_log10_loop = _unary("log10", math.log10)
+_log2_loop = _unary("log2", np.log2)
+_sin_loop = _unary("sin", math.sin)
+_cos_loop = _unary("cos", math.cos)
+_tan_loop = _unary("tan", math.tan)
+_asin_loop = _unary("asin", math.asin)
+_acos_loop = _unary("acos", math.acos)
+_atan_loop = _unary("atan", math.atan)
+_sinh_loop = _unary("sinh", math.sinh)
+_cosh_loop = _unary("cosh", math.cosh)
+_tanh_loop = _unary("tanh", math.tanh)
+_add_loop = _binary("add", lambda a, b: a + b)
+_subtract_loop = _binary("subtract", lambda a, b: a - b)
+_multiply_loop = _binary("multiply", lambda a, b: a * b)
+_divide_loop = _binary("divide", lambda a, b: a / b)
+_power_loop = _binary("power", math.pow)
+_atan2_loop = _binary("atan2", math.atan2)
+_hypot_loop = _binary("hypot", math.hypot)
+_minimum_loop = _binary("minimum", _minimum)
+_maximum_loop = _binary("maximum", _maximum)
+_less_loop = _binary("less", lambda a, b: 1.0 if a < b else 0.0)
+_less_equal_loop = _binary("less_equal", lambda a, b: 1.0 if a <= b else 0.0)
+_greater_loop = _binary("greater", lambda a, b: 1.0 if a > b else 0.0)
+_greater_equal_loop = _binary("greater_equal", lambda a, b: 1.0 if a >= b else 0.0)
 
 
 @_inner

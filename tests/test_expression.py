@@ -298,6 +298,17 @@ def test_grid_equals_points(shape, names):
     assert same_bits(whole, expected)
 
 
+@pytest.mark.parametrize("shape", [(700, 300), (3, 70_000), (70_000, 3)])
+def test_large_view_gets_the_values_of_a_whole_array(shape):
+    rng = np.random.default_rng(4)
+    y, x = (rng.uniform(-3, 3, n) for n in shape)
+    view, whole = np.zeros((shape[0] + 2, shape[1] + 2))[1:-1, 1:-1], np.empty(shape)
+    for out in (view, whole):
+        evaluate_grid(out, parse("x*x - y", XY), y, x)
+    assert same_bits(whole, x * x - y[:, None])
+    assert same_bits(view, whole)
+
+
 @pytest.mark.parametrize("names", [(), ("x",), ("y",), XY])
 def test_constant_program_fills_grid_and_points(names):
     grid, points = np.empty((2, 3)), np.empty(4)
