@@ -252,7 +252,10 @@ class _Compiler:
             self.code.append((item.op, 0))
 
     def fold(self, item: _Apply, values: list[float]) -> float:
-        value = compute(item.op, values)
+        if item.op is Op.POWER and is_short(values[1]):
+            value = compute(Op.POWER_INTEGER, values[:1], int(values[1]))
+        else:
+            value = compute(item.op, values)
         if not math.isfinite(value):
             raise self.refuse(item.node, "not a finite real number")
         return value

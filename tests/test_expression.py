@@ -17,9 +17,14 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from hpcapp.evaluation import evaluate_grid, evaluate_number, evaluate_points
+from hpcapp.evaluation import (
+    evaluate_grid,
+    evaluate_line,
+    evaluate_number,
+    evaluate_points,
+)
 from hpcapp.expression import ExpressionError, Op, Program, parse
-from hpcapp.postfix import ARITY, MAX_EXPONENT
+from hpcapp.postfix import ARITY, MAX_EXPONENT, compute
 
 XY = ("x", "y")
 SPECIAL = [0.0, -0.0, 0.5, -0.5, 1.0, -1.0, 2.5, -2.5, 1e308, 5e-324]
@@ -508,10 +513,84 @@ def test_parse_imports_no_numerical_library():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-@given(st.floats(-3, 3), st.floats(0.5, 3))
-def test_one_number_in_python_has_the_bits_of_the_kernel(x, y):
-    text = "x**3 - exp(-y)*sin(pi*x) + where(x > y, hypot(x, y), -x**0.5*0 + y**-2)"
-    program = parse(text.replace("-x**0.5*0", "0"), ("x", "y"))
-    out = np.empty(1)
-    evaluate_points(out, program, np.array([x]), np.array([y]))
-    assert evaluate_number(program, x, y) == out[0]
+# the limits of overflow, underflow, poles and domains of all functions among them
+MAGNITUDES = [0.3, 1.5, 2.0, 3.0, 7.25, 710.0, 745.0, 1e3, 1e16]
+MAGNITUDES += [1e-200, 1e200, 1e308]
+EDGES = [*SPECIAL, *MAGNITUDES, *(-value for value in MAGNITUDES)]
+WITH_VALUES = [op for op in Op if ARITY[op]]
+
+
+def one_operation(op, operand=0):
+    count = ARITY[op]
+    opcodes, operands = (Op.VARIABLE,) * count + (op,), (*range(count), operand)
+    return Program(op.name, ("a", "b", "c")[:count], opcodes, operands, (), count)
+
+
+@pytest.mark.parametrize("op", WITH_VALUES, ids=lambda op: op.name)
+def test_each_operation_has_the_same_bits_in_all_interpreters(op):
+    grids = np.meshgrid(*[EDGES if ARITY[op] < 3 else SPECIAL] * ARITY[op])
+    columns = [grid.ravel() for grid in grids]
+    for operand in range(-16, 17) if op == Op.POWER_INTEGER else [0]:
+        program = one_operation(op, operand)
+        kernel = np.empty(len(columns[0]))
+        evaluate_points(kernel, program, *columns)
+        line = evaluate_line(program, *columns)
+        rows = list(zip(*(c.tolist() for c in columns), strict=True))
+        numbers = [compute(op, list(row), operand) for row in rows]
+        assert line.shape == kernel.shape
+        for got in (line, numbers):
+            differ = [
+                (row, a, b)
+                for row, a, b in zip(rows, got, kernel.tolist(), strict=True)
+                if not same_bits(a, b)
+            ]
+            assert differ == [], operand
+        assert same_bits(evaluate_number(program, *rows[1]), kernel[1])
+
+
+@pytest.mark.parametrize(
+    ("text", "x", "expected"),
+    [
+        ("1/(1 + exp(2000*(x - 0.5)))", 1.0, 0.0),
+        ("exp(-1/x**2)", 0.0, 0.0),
+        ("max(log(x - 0.5), 0)", 0.0, math.nan),
+        ("max(log(x), 0)", 0.0, 0.0),
+        ("sign(log(x - 0.5))", 0.0, math.nan),
+        ("floor(exp(2000*x))", 1.0, math.inf),
+        ("x**-3", -0.0, -math.inf),
+        ("x**y", -1e300, math.inf),
+        ("x**0", 5.0, 1.0),
+    ],
+)
+def test_a_value_that_passes_through_infinity_is_that_of_the_kernel(text, x, expected):
+    y = 2046.0
+    (kernel,) = values_at(text, [x], [y])
+    assert same_bits(kernel, expected)
+    assert same_bits(evaluate_number(parse(text, XY), x, y), expected)
+
+
+@settings(deadline=None, max_examples=300)
+@given(FORMULAS, POINTS)
+def test_a_line_without_the_kernel_has_its_bits(formula, points):
+    try:
+        program = parse(formula[0].format(x="x", y="y"), XY)
+    except ExpressionError:
+        assume(False)
+    x, y = (np.array(column) for column in zip(*points, strict=True))
+    kernel = np.empty(len(points))
+    evaluate_points(kernel, program, x, y)
+    line = evaluate_line(program, x, y)
+    assert line.shape == kernel.shape
+    assert same_bits(line, kernel)
+
+
+def test_a_number_on_a_line_does_not_depend_on_its_place():
+    rng = np.random.default_rng(5)
+    x, y = rng.uniform(-3, 3, (2, 1003))
+    program = parse(ALL, XY)
+    whole = evaluate_line(program, x, y)
+    assert same_bits(whole, values_at(ALL, x, y))
+    for first, size in [(0, 1), (1, 2), (7, 64), (500, 503)]:
+        part = slice(first, first + size)
+        assert same_bits(evaluate_line(program, x[part], y[part]), whole[part])
+    assert evaluate_number(program, x[9], y[9]) == whole[9]

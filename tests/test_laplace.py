@@ -356,6 +356,16 @@ def test_a_side_that_is_no_number_somewhere_is_refused_with_the_place():
         boundary_lines(grid, Boundary(top="1/(x - 2)"))
 
 
+def test_a_side_may_pass_through_infinity_on_the_way_to_its_values():
+    grid = Grid((3, 5), 0.0, 4.0, 0.0, 1.0)
+    sides = Boundary(top="1/(1 + exp(2000*(x - 1.5)))", bottom="exp(-1/x**2)")
+    lines = boundary_lines(grid, sides)
+    assert lines["top"][1:4].tolist() == [1.0, 0.0, 0.0]
+    assert lines["bottom"][0] == 0.0
+    with pytest.raises(ConfigError, match=r"got max\(log\(x - 1\), 0\), which is none"):
+        boundary_lines(grid, Boundary(top="max(log(x - 1), 0)"))
+
+
 def test_interior_is_the_block_without_the_boundary_grown_as_far_as_it_goes():
     grid = Grid((10, 12), *UNIT)
     assert grid.interior(Block((0, 0), (10, 12))) == (1, 9, 1, 11)

@@ -9,7 +9,7 @@ import numpy as np
 
 from hpcapp.decomposition import Block
 from hpcapp.errors import ConfigError
-from hpcapp.evaluation import evaluate_number
+from hpcapp.evaluation import evaluate_line
 from hpcapp.expression import parse
 
 __all__ = ["Grid", "Lines", "boundary_lines", "source_block", "write_boundary"]
@@ -154,8 +154,7 @@ def _along(name: str, text: Any, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     program = parse(text, ("x", "y"))
     if program.constant is not None:
         return np.full(len(x), program.constant)
-    points = zip(x.tolist(), y.tolist(), strict=True)
-    values = np.array([evaluate_number(program, a, b) for a, b in points])
+    values = evaluate_line(program, x, y)
     broken = np.flatnonzero(~np.isfinite(values))
     if broken.size:
         at = broken[0]
