@@ -126,6 +126,7 @@ def expand_path(text: str, environ: Mapping[str, str]) -> str:
     """
 
     def variable(match: re.Match[str]) -> str:
+        """Return the value of a variable."""
         if match[1] not in environ:
             raise ValueError(f"the environment variable {match[1]} is not set")
         return environ[match[1]]
