@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hpcapp.device import open_device
 from hpcapp.errors import ConfigError, ResultError, RunDirectoryError
 from hpcapp.log import Log
 from hpcapp.problem import Problem, check_version, read_problem
@@ -82,12 +83,14 @@ def prepare(
     ConfigError, RunDirectoryError, ResultError
         On every rank alike.
     """
+    # a fault of the configuration is known to all after this one broadcast
+    problem = comm.on_root(lambda: _read(request, comm.size))
     machine = survey(comm, request.environ)
     held: list[RunDirectory] = []
 
-    def choose() -> tuple[Problem, Saved | None] | Finished:
-        """Read, check, look and lock, unless nothing is left to do."""
-        problem, path = _choose(request, machine, log)
+    def choose() -> Saved | None | Finished:
+        """Check, look and lock, unless nothing is left to do."""
+        path = _choose(request, problem, machine, log)
         directory = problem.config.output.directory
         if path is not None and refuse_changes(problem, path):
             log.info(f"{directory}: finished already, and nothing more is asked for")
@@ -95,12 +98,11 @@ def prepare(
         saved = load_saved(path, problem.workload.fields()) if path else None
         with problem.config.placing():
             held.append(_take(request, problem, saved, log))
-        return problem, saved
+        return saved
 
-    chosen = comm.on_root(choose)
-    if isinstance(chosen, Finished):
-        return chosen
-    problem, saved = chosen
+    saved = comm.on_root(choose)
+    if isinstance(saved, Finished):
+        return saved
     stops.limit(problem.config.run.wall_time)
     return Session(
         comm=comm,
@@ -116,9 +118,10 @@ def prepare(
     )
 
 
-def _choose(request: Request, machine: Machine, log: Log) -> tuple[Problem, str | None]:
-    """Return the problem and the file to go on from."""
-    problem = _read(request)
+def _choose(
+    request: Request, problem: Problem, machine: Machine, log: Log
+) -> str | None:
+    """Return the file to go on from."""
     directory = problem.config.output.directory
     if request.config:
         with problem.config.placing():
@@ -128,10 +131,20 @@ def _choose(request: Request, machine: Machine, log: Log) -> tuple[Problem, str 
     warning = check(problem, machine)
     if warning:
         log.warn(warning)
-    return problem, path
+    return path
 
 
-def _read(request: Request) -> Problem:
+def _read(request: Request, ranks: int) -> Problem:
+    """Return the problem, checked as far as that needs no other rank."""
+    problem = _read_whole(request)
+    problem.check()
+    problem.layout(ranks)
+    with problem.config.placing():
+        open_device(problem.config.run, 1).close()
+    return problem
+
+
+def _read_whole(request: Request) -> Problem:
     settings, environ = request.settings, request.environ
     if request.config:
         given = request.directory

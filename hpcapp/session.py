@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from hpcapp.clock import PHASES
-from hpcapp.device import cache_fault, cores, open_device
+from hpcapp.device import cache_fault, cores
 from hpcapp.errors import ConfigError, Exit
 from hpcapp.log import Log
 from hpcapp.planning import check_memory, make_plan, memory_limit
@@ -181,7 +181,7 @@ def survey(comm: "Comm", environ: Mapping[str, str]) -> Machine:
 
 
 def check(problem: Problem, machine: Machine) -> str:
-    """Refuse what cannot run here, before any file is touched.
+    """Refuse what does not fit into this machine, before any file is touched.
 
     Parameters
     ----------
@@ -198,14 +198,13 @@ def check(problem: Problem, machine: Machine) -> str:
     Raises
     ------
     ConfigError
-        If grid, device or memory do not fit, or kernels cannot be kept.
+        If kernels cannot be kept.
+    PlanError
+        If the memory does not do.
     """
-    problem.check()
     if machine.cache_fault:
         raise ConfigError(machine.cache_fault)
     plan = make_plan(problem, len(machine.nodes))
-    with problem.config.placing():
-        open_device(problem.config.run, 1).close()
     return check_memory(problem, plan, machine.nodes, machine.limits)
 
 

@@ -11,13 +11,13 @@ from hpcapp.errors import ResultError
 from hpcapp.session import Finished
 from hpcapp.workload import Answer
 
-ANSWER = Answer("pi is 3.14 +- 0.01", {"pi": 3.14}, False, 6e6, "samples")
+ANSWER = Answer("pi is 3.14 +- 0.01", {"pi": 3.14}, False)
 TIMES = {name: {"min": 1.0, "mean": 1.5, "max": 2.0} for name in PHASES}
 
 
 def attributes(answer=ANSWER):
     return {
-        **ending(answer),
+        **ending(answer, 6e6, "samples"),
         "hpcapp_workload": "montecarlo",
         "hpcapp_layout": json.dumps({"ranks": 4, "threads": 2, "hosts": ["a"] * 4}),
         "hpcapp_timings": json.dumps(TIMES),
@@ -41,7 +41,7 @@ def test_lines_can_be_said_again_from_the_file():
 
 @pytest.mark.parametrize("converged", [True, False, None])
 def test_object_can_be_printed_again_from_the_file(converged):
-    answer = Answer("", {"pi": 3.14}, converged, 6e6, "samples")
+    answer = Answer("", {"pi": 3.14}, converged)
     found = json.loads(json.dumps(closing(attributes(answer)).summary()))
     assert found == {
         "workload": "montecarlo",

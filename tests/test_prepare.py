@@ -5,8 +5,10 @@ import netCDF4
 import pytest
 
 from hpcapp.errors import ConfigError, ResultError
-from hpcapp.prepare import refuse_changes
+from hpcapp.log import Log
+from hpcapp.prepare import Request, prepare, refuse_changes
 from hpcapp.problem import parse_problem
+from hpcapp.stops import Stops
 
 PLACE = "r/run.yaml"
 
@@ -155,3 +157,36 @@ def test_finished_run_that_cannot_be_extended_is_refused(tmp_path, monkeypatch):
     assert refusal(now, path) == (
         f"{path}: is finished, and laplace cannot be extended; start another run"
     )
+
+
+# --- order
+
+
+class Once:
+    """Three ranks that take part in one broadcast from rank 0, and nothing else."""
+
+    size, rank, root = 3, 0, True
+
+    def on_root(self, function):
+        """Do it, once."""
+        self.on_root = None
+        return function()
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("rnu: {}", ":2: rnu: unknown key"),
+        ("run: {process_grid: [2, 2]}", ":2: run.process_grid: must not need more"),
+        ("run: {device: cuda}", ":2: run.device: cuda asked for"),
+        ("parameters: {boundary: {left: 1/x}}", ":2: parameters.boundary.left: must"),
+        ("output: {directory: '${NOPE}'}", ":2: output.directory: the environment"),
+    ],
+)
+def test_a_fault_is_told_before_anything_else_is_communicated(tmp_path, line, message):
+    path = tmp_path / "c.yaml"
+    path.write_text(f"workload: laplace\n{line}\n")
+    with pytest.raises(ConfigError) as caught:
+        prepare(Once(), Request(str(path), environ={}), Log(False), Stops())
+    assert str(caught.value).startswith(f"{path}{message}")
+    assert list(tmp_path.iterdir()) == [path]

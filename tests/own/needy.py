@@ -40,4 +40,4 @@ class Needy(Workload):
 
     def answer(self, state: State) -> Answer:
         """Return how far it came."""
-        return Answer(f"done {int(state['done'])}", {}, None, 1.0, "numbers")
+        return Answer(f"done {int(state['done'])}", {})
