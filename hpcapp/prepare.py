@@ -88,7 +88,7 @@ def prepare(
     machine = survey(comm, request.environ)
     held: list[RunDirectory] = []
 
-    def choose() -> Saved | None | Finished:
+    def choose() -> Saved | Finished | None:
         """Check, look and lock, unless nothing is left to do."""
         path = _choose(request, problem, machine, log)
         directory = problem.config.output.directory
