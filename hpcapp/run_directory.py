@@ -11,9 +11,11 @@ from hpcapp.errors import ConfigError, RunDirectoryError
 from hpcapp.status import Lock
 from hpcapp.store.checkpoints import find_checkpoints, prune
 
-__all__ = ["OWN_FILES", "RunDirectory", "inspect", "take"]
+__all__ = ["OWN_FILES", "PICTURE", "RunDirectory", "inspect", "take"]
 
 RESULT, CONFIG, STATUS, LOG = "result.nc", "run.yaml", "status.json", "log.txt"
+# what `hpcapp plot` makes of the result
+PICTURE = "plot.png"
 OWN_FILES = (RESULT, CONFIG, STATUS, LOG)
 
 
@@ -169,7 +171,9 @@ def _own(path: str) -> list[str]:
     crashes = [p.name for p in Path(path).glob("crash-*.json")]
     leftovers = [p.name for p in Path(path).glob(".*.part")]
     leftovers += [f"{name}.part" for name in (CONFIG, STATUS)]
-    return [*OWN_FILES, *crashes, *leftovers]
+    # without a run's result a picture of that name is somebody else's
+    plotted = _is_run(path) and os.path.exists(os.path.join(path, RESULT))
+    return [*OWN_FILES, *crashes, *leftovers, *([PICTURE] if plotted else [])]
 
 
 def _remove(path: str) -> None:

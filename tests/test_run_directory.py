@@ -80,6 +80,24 @@ def test_only_files_of_a_run_are_moved(tmp_path):
     assert set(contents(tmp_path / "run.1")) == {*OWN_FILES, "crash-0003.json"}
 
 
+@pytest.mark.parametrize("force", [False, True])
+def test_picture_of_a_result_goes_with_it(tmp_path, force):
+    path = tmp_path / "run"
+    make_run(path)
+    write(path / "plot.png", "of the result")
+    take(str(path), force=force, keep=False).lock.release()
+    assert contents(path) == {}
+    moved = {} if force else contents(tmp_path / "run.1")
+    assert moved.get("plot.png", "") == ("" if force else "of the result")
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_picture_without_a_result_stays(tmp_path, force):
+    write(tmp_path / "plot.png", "mine")
+    take(str(tmp_path), force=force, keep=False).lock.release()
+    assert contents(tmp_path) == {"plot.png": "mine"}
+
+
 @pytest.mark.parametrize("spelled", ["{run}/", "{run}/.", "{run}/x/.."])
 def test_name_of_the_moved_run_does_not_depend_on_how_the_path_is_spelled(
     tmp_path, spelled

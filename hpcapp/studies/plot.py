@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hpcapp.errors import ConfigError
+from hpcapp.run_directory import PICTURE
 from hpcapp.store.reader import open_file, read_attributes
 from hpcapp.studies.panels import Axis, Curve, Image, choose_panels
 from hpcapp.studies.results import result_path, spread_of
@@ -54,7 +55,7 @@ def plot_result(result: str, output: str | None) -> str:
         If there is no result, or it cannot be read.
     """
     path = result_path(result)
-    target = output or os.path.join(os.path.dirname(path), "plot.png")
+    target = output or os.path.join(os.path.dirname(path), PICTURE)
     if os.path.splitext(target)[1].lower() not in SUFFIXES:
         raise ConfigError(f"--output: must end in {', '.join(SUFFIXES)}, got {target}")
     with open_file(path) as file:
