@@ -202,13 +202,6 @@ def test_looking_for_cores_leaves_the_binding_as_it_was():
         os.sched_setaffinity(0, before)
 
 
-def test_missing_library_is_told_as_missing(monkeypatch):
-    monkeypatch.setattr(survey, "LIBRARIES", ("numpy", "no-such-library"))
-    found = survey.versions("MPICH 5")
-    assert found["no-such-library"] == "missing" and found["MPI"] == "MPICH 5"
-    assert found["numpy"][0].isdigit()
-
-
 # --- the report
 
 

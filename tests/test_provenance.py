@@ -3,6 +3,7 @@
 
 import json
 import subprocess
+import sys
 from datetime import datetime, timedelta
 from importlib import metadata
 from types import MappingProxyType
@@ -11,7 +12,7 @@ import pytest
 
 import hpcapp
 from hpcapp.store import provenance
-from hpcapp.store.provenance import Origin, describe, git_state, versions
+from hpcapp.store.provenance import Origin, describe, git_state, installed, versions
 
 ORIGIN = Origin(
     workload="laplace",
@@ -48,7 +49,20 @@ def test_everything_that_computes_or_writes_is_named_with_its_version():
 
 def test_library_whose_version_is_not_recorded_does_no_harm(monkeypatch):
     monkeypatch.setattr(provenance, "LIBRARIES", ("numpy", "not-installed-here"))
-    assert versions("x")["not-installed-here"] == "unknown"
+    for found in (versions("x"), installed("x")):
+        assert found["not-installed-here"] == "missing"
+        assert found["numpy"] == metadata.version("numpy")
+
+
+def test_what_is_installed_is_told_without_loading_it():
+    script = (
+        "import sys; from hpcapp.store.provenance import LIBRARIES, installed\n"
+        "installed('x'); print([n for n in LIBRARIES[1:] if n in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True
+    )
+    assert done.stdout.strip() == "[]", done.stderr
 
 
 def test_attributes_hold_what_cf_acdd_and_the_design_ask_for(origin):

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 from hpcapp.doctor import findings as check
 from hpcapp.doctor.findings import Finding
 from hpcapp.doctor.report import Report, tabulate
-from hpcapp.doctor.survey import Rank, look_around, versions
+from hpcapp.doctor.survey import Rank, look_around
 from hpcapp.doctor.trials import ping_pong, try_directory
 from hpcapp.errors import Exit, LaunchError
 from hpcapp.mpi import world
+from hpcapp.store.provenance import installed
 
 if TYPE_CHECKING:
     from hpcapp.mpi.comm import Comm
@@ -85,7 +86,7 @@ def report_launch(error: LaunchError, as_json: bool) -> int:
         message = str(error).removeprefix("launch: ").removesuffix(HINT)
         text, _, fix = message.partition("; ")
         found = [Finding("fault", "launcher", text, fix)]
-        report = Report(launch.size, versions(_library()), (), found)
+        report = Report(launch.size, installed(_library()), (), found)
         print(report.as_json() if as_json else report.text(), flush=True)
     return Exit.FAILED
 

@@ -5,20 +5,18 @@ import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import metadata
 from typing import TYPE_CHECKING
 
-import hpcapp
 from hpcapp.device import cache_fault, cores
 from hpcapp.doctor.trials import file_system, shared
 from hpcapp.mpi import world
 from hpcapp.planning import memory_limit
-from hpcapp.store.provenance import LIBRARIES
+from hpcapp.store.provenance import installed
 
 if TYPE_CHECKING:
     from hpcapp.mpi.comm import Comm
 
-__all__ = ["Rank", "look_around", "versions"]
+__all__ = ["Rank", "look_around"]
 
 
 @dataclass(frozen=True)
@@ -57,31 +55,6 @@ class Rank:
     cache_shared: str
 
 
-def versions(mpi: str) -> dict[str, str]:
-    """Return versions as installed, without importing the libraries.
-
-    Parameters
-    ----------
-    mpi : str
-        The MPI library.
-
-    Returns
-    -------
-    dict of str to str
-        "missing" for a library that is not installed.
-    """
-    import platform
-
-    found = {"hpcapp": hpcapp.__version__, "Python": platform.python_version()}
-    found["MPI"] = mpi
-    for name in LIBRARIES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            found[name] = "missing"
-    return found
-
-
 def look_around(comm: "Comm", start_seconds: float) -> list[Rank]:
     """Return what all ranks see; collective.
 
@@ -103,7 +76,7 @@ def look_around(comm: "Comm", start_seconds: float) -> list[Rank]:
         cores=cores(),
         allowed=_allowed(),
         memory=memory_limit(os.environ),
-        versions=versions(world.library()),
+        versions=installed(world.library()),
         start_seconds=start_seconds,
         numba_seconds=_time_numba(),
         cache=cache,

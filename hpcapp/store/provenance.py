@@ -14,7 +14,7 @@ from typing import Any
 import hpcapp
 from hpcapp.store.layout import FORMAT
 
-__all__ = ["Origin", "describe", "git_state", "versions"]
+__all__ = ["Origin", "describe", "git_state", "installed", "versions"]
 
 LIBRARIES = ("numpy", "numba", "mpi4py", "h5py", "netCDF4")
 
@@ -52,8 +52,20 @@ class Origin:
     writer: str
 
 
-def versions(mpi: str) -> dict[str, str]:
-    """Return the versions of everything that computes or writes."""
+def installed(mpi: str) -> dict[str, str]:
+    """Return versions as installed, without importing the libraries.
+
+    Parameters
+    ----------
+    mpi : str
+        The MPI library.
+
+    Returns
+    -------
+    dict of str to str
+        Of program, Python, MPI and libraries; "missing" where no version is
+        recorded.
+    """
     found = {"hpcapp": hpcapp.__version__, "Python": platform.python_version()}
     found["MPI"] = mpi
     for name in LIBRARIES:
@@ -61,11 +73,15 @@ def versions(mpi: str) -> dict[str, str]:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             # some sites install without it; a result must not fail for that
-            found[name] = "unknown"
+            found[name] = "missing"
+    return found
+
+
+def versions(mpi: str) -> dict[str, str]:
+    """Return the versions of everything that computes or writes."""
     import h5py
 
-    found["HDF5"] = h5py.version.hdf5_version
-    return found
+    return {**installed(mpi), "HDF5": h5py.version.hdf5_version}
 
 
 def git_state() -> str:
