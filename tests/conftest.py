@@ -2,9 +2,11 @@
 """Shared by all tests: where things are, and how a test of several ranks ends."""
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -53,6 +55,22 @@ def pytest_runtest_logreport(report):
 def root():
     """Return the top of the checkout."""
     return ROOT
+
+
+@pytest.fixture(scope="session")
+def share_folder():
+    """Return a context manager of an empty folder that all ranks share."""
+
+    @contextmanager
+    def share(comm):
+        path = tempfile.mkdtemp(prefix="hpcapp-") if comm.root else ""
+        path = Path(comm.broadcast(path))
+        yield path
+        comm.barrier()
+        if comm.root:
+            shutil.rmtree(path)
+
+    return share
 
 
 class Launcher:

@@ -4,38 +4,16 @@
 They run on up to 16 ranks; one start covers the smaller counts by splitting.
 """
 
-import shutil
-import tempfile
-from pathlib import Path
-
 import pytest
 from harness import CONFIGS, load, run, split_sizes
-from mpi4py import MPI
 
 from hpcapp.discovery import workload_names
 from hpcapp.errors import Exit
-from hpcapp.mpi.comm import Comm
 from hpcapp.problem import read_problem
 
 pytestmark = pytest.mark.mpi
 
 EACH = pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
-
-
-@pytest.fixture(scope="module")
-def world():
-    """Return all ranks of this test run."""
-    return Comm(MPI.COMM_WORLD)
-
-
-@pytest.fixture(scope="module")
-def folder(world):
-    """Return an empty folder that all ranks share."""
-    path = world.broadcast(tempfile.mkdtemp(prefix="hpcapp-contract-"))
-    yield Path(path)
-    world.barrier()
-    if world.root:
-        shutil.rmtree(path)
 
 
 @pytest.fixture(scope="module")

@@ -1,16 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Layouts that only `laplace` has, and its extension, against an undisturbed run."""
 
-import shutil
-import tempfile
-from pathlib import Path
-
 import pytest
 from harness import ROOT, load, run
-from mpi4py import MPI
 
 from hpcapp.errors import ConfigError, Exit
-from hpcapp.mpi.comm import Comm
 
 pytestmark = pytest.mark.mpi
 
@@ -22,24 +16,14 @@ EACH = pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
 
 
 @pytest.fixture(scope="module")
-def world():
-    """Return all ranks of this test run."""
-    return Comm(MPI.COMM_WORLD)
-
-
-@pytest.fixture(scope="module")
-def folder(world):
-    """Return a folder with an undisturbed run of each configuration."""
-    path = Path(world.broadcast(tempfile.mkdtemp(prefix="hpcapp-layouts-")))
+def folder(world, folder):
+    """Return the folder with an undisturbed run of each configuration."""
     alone = world.split(0 if world.root else None)
     if alone:
         for config in CONFIGS:
-            run(alone, config, path / config.stem)
+            run(alone, config, folder / config.stem)
     world.barrier()
-    yield path
-    world.barrier()
-    if world.root:
-        shutil.rmtree(path)
+    return folder
 
 
 def run_on(world, size, config, target, settings, resume=False):

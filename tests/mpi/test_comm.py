@@ -3,19 +3,11 @@
 
 import numpy as np
 import pytest
-from mpi4py import MPI
 
 from hpcapp import reduction
 from hpcapp.errors import ConfigError
-from hpcapp.mpi.comm import Comm
 
 pytestmark = pytest.mark.mpi
-
-
-@pytest.fixture
-def comm():
-    """Return all ranks of this test run."""
-    return Comm(MPI.COMM_WORLD)
 
 
 def test_on_root_calls_once_and_gives_the_value_to_all(comm):

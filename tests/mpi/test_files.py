@@ -1,10 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Writers: blocks of any shape on any rank arrive where they belong."""
 
-import shutil
-import tempfile
-from pathlib import Path
-
 import h5py
 import numpy as np
 import pytest
@@ -14,7 +10,6 @@ from hpcapp.checksum import checksum_array
 from hpcapp.decomposition import Block, Domain, Layout
 from hpcapp.errors import HpcappError, RunDirectoryError
 from hpcapp.fields import Field, Part, State
-from hpcapp.mpi.comm import Comm
 from hpcapp.mpi.files import blind_ranks, probe
 from hpcapp.mpi.world import host
 from hpcapp.store.reader import load_saved
@@ -22,22 +17,6 @@ from hpcapp.store.save import Job, save
 from hpcapp.store.writers import WRITERS, choose_writer
 
 pytestmark = pytest.mark.mpi
-
-
-@pytest.fixture
-def comm():
-    """Return all ranks of this test run."""
-    return Comm(MPI.COMM_WORLD)
-
-
-@pytest.fixture
-def folder(comm):
-    """Return an empty folder that all ranks share."""
-    path = comm.broadcast(tempfile.mkdtemp(prefix="hpcapp-files-"))
-    yield Path(path)
-    comm.barrier()
-    if comm.root:
-        shutil.rmtree(path)
 
 
 def whole(shape, dtype):

@@ -3,19 +3,11 @@
 
 import numpy as np
 import pytest
-from mpi4py import MPI
 
 from hpcapp.decomposition import Domain, Layout
-from hpcapp.mpi.comm import Comm
 from hpcapp.planning import halo_sent
 
 pytestmark = pytest.mark.mpi
-
-
-@pytest.fixture
-def comm():
-    """Return all ranks of this test run."""
-    return Comm(MPI.COMM_WORLD)
 
 
 def number(layout, index):

@@ -2,20 +2,16 @@
 """`laplace` against theory and a direct solver, on whatever ranks there are."""
 
 import math
-import shutil
 import sys
-import tempfile
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
-from mpi4py import MPI
 from scipy.sparse import diags_array, eye_array, kron
 from scipy.sparse.linalg import spsolve
 
 from hpcapp.errors import ConfigError, Exit, HpcappError
-from hpcapp.mpi.comm import Comm
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "contract"))
 from harness import run
@@ -23,16 +19,9 @@ from harness import run
 pytestmark = pytest.mark.mpi
 
 
-@pytest.fixture(scope="module")
-def comm():
-    """Return all ranks of this test run."""
-    return Comm(MPI.COMM_WORLD)
-
-
 @pytest.fixture
-def solve(comm):
+def solve(comm, folder):
     """Return a function that runs a problem and loads its result on all ranks."""
-    folder = Path(comm.broadcast(tempfile.mkdtemp(prefix="hpcapp-theory-")))
     count = iter(range(100))
 
     def call(**parameters):
@@ -48,10 +37,7 @@ def solve(comm):
             found = {name: item[()] for name, item in file.items() if name != "state"}
         return found, outcome.answer
 
-    yield call
-    comm.barrier()
-    if comm.root:
-        shutil.rmtree(folder)
+    return call
 
 
 def direct(u, x, y, source):

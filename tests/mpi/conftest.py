@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: MIT
+"""The ranks and a folder for each test of several ranks."""
+
+import pytest
+from mpi4py import MPI
+
+from hpcapp.mpi.comm import Comm
+
+
+@pytest.fixture
+def comm():
+    """Return all ranks of this test run."""
+    return Comm(MPI.COMM_WORLD)
+
+
+@pytest.fixture
+def folder(comm, share_folder):
+    """Return an empty folder that all ranks share."""
+    with share_folder(comm) as path:
+        yield path
