@@ -10,7 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hpcapp.postfix import ARITY, MAX_VARIABLES, Op, Program, compute_each, multiply
+from hpcapp.postfix import (
+    ARITY,
+    MAX_VARIABLES,
+    Op,
+    Program,
+    compute_each,
+    multiply,
+    raise_half,
+)
 
 __all__ = ["evaluate_grid", "evaluate_line", "evaluate_number", "evaluate_points"]
 
@@ -166,6 +174,8 @@ def _apply(op: Op, operand: int, *values: NDArray[np.float64]) -> NDArray[np.flo
     if op == Op.POWER_INTEGER:
         product = np.ones_like(values[0]) * multiply(values[0], abs(operand))
         found = product if operand >= 0 else np.divide(1.0, product)
+    elif op == Op.POWER_HALF:
+        found = raise_half(values[0], operand, np.sqrt, np.divide)
     elif op in _EXACT:
         found = _EXACT[op](*values)
     else:

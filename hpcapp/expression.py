@@ -14,7 +14,7 @@ import string
 import warnings
 from dataclasses import dataclass
 
-from hpcapp.postfix import ARITY, Op, Program, compute, is_short
+from hpcapp.postfix import ARITY, Op, Program, compute, power_of
 
 __all__ = ["ExpressionError", "Op", "Program", "parse"]
 
@@ -241,24 +241,20 @@ class _Compiler:
     def apply(self, item: _Apply) -> None:
         """Append an operation, or compute it if all its arguments are constants."""
         arguments = self.code[-ARITY[item.op] :]
-        last, exponent = arguments[-1]
+        op, operand = item.op, 0
+        if op is Op.POWER and arguments[1][0] is Op.CONSTANT:
+            op, operand = power_of(arguments[1][1])
         # In postfix order the last n instructions are the n arguments if they push.
-        if all(op is Op.CONSTANT for op, _ in arguments):
+        if all(part is Op.CONSTANT for part, _ in arguments):
             values = [value for _, value in arguments]
-            self.code[-len(values) :] = [(Op.CONSTANT, self.fold(item, values))]
-        elif item.op is Op.POWER and last is Op.CONSTANT and is_short(exponent):
-            self.code[-1] = (Op.POWER_INTEGER, exponent)
+            value = compute(op, values[: ARITY[op]], operand)
+            if not math.isfinite(value):
+                raise self.refuse(item.node, "not a finite real number")
+            self.code[-len(values) :] = [(Op.CONSTANT, value)]
+        elif op is not item.op:
+            self.code[-1] = (op, operand)
         else:
-            self.code.append((item.op, 0))
-
-    def fold(self, item: _Apply, values: list[float]) -> float:
-        if item.op is Op.POWER and is_short(values[1]):
-            value = compute(Op.POWER_INTEGER, values[:1], int(values[1]))
-        else:
-            value = compute(item.op, values)
-        if not math.isfinite(value):
-            raise self.refuse(item.node, "not a finite real number")
-        return value
+            self.code.append((op, 0))
 
     def finish(self) -> Program:
         height = depth = 0

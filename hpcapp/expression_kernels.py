@@ -141,6 +141,14 @@ _floor_loop = _unary("floor", np.floor)
 _ceil_loop = _unary("ceil", np.ceil)
 _sign_loop = _unary("sign", _sign)
 _sqrt_loop = _unary("sqrt", np.sqrt)
+# Powers of 3/2 and so on; + 0.0 makes 0 of -0.
+_power_1_2_loop = _unary("power_1_2", lambda a: np.sqrt(a + 0.0))
+_power_3_2_loop = _unary("power_3_2", lambda a: (a + 0.0) * np.sqrt(a + 0.0))
+_power_5_2_loop = _unary("power_5_2", lambda a: a * a * np.sqrt(a + 0.0))
+_power_minus_1_2_loop = _unary("power_minus_1_2", lambda a: 1.0 / np.sqrt(a + 0.0))
+_power_minus_3_2_loop = _unary(
+    "power_minus_3_2", lambda a: np.sqrt(1.0 / (a + 0.0)) / (a + 0.0)
+)
 _exp_loop = _unary("exp", math.exp)
 _log_loop = _unary("log", math.log)
 _log10_loop = _unary("log10", math.log10)
@@ -167,6 +175,20 @@ _less_loop = _binary("less", lambda a, b: 1.0 if a < b else 0.0)
 _less_equal_loop = _binary("less_equal", lambda a, b: 1.0 if a <= b else 0.0)
 _greater_loop = _binary("greater", lambda a, b: 1.0 if a > b else 0.0)
 _greater_equal_loop = _binary("greater_equal", lambda a, b: 1.0 if a >= b else 0.0)
+
+
+@_inner
+def _raise_half(a: NDArray[np.float64], n: int) -> None:
+    if n == 0:
+        _power_1_2_loop(a)
+    elif n == 1:
+        _power_3_2_loop(a)
+    elif n == 2:
+        _power_5_2_loop(a)
+    elif n == -1:
+        _power_minus_1_2_loop(a)
+    else:
+        _power_minus_3_2_loop(a)
 
 
 @_inner
@@ -297,6 +319,8 @@ def evaluate_cpu(
                 _load(stack[top], source, rows, columns, step, in_row)
             elif op == Op.POWER_INTEGER:
                 _raise_to(stack[top], stack[top + 1], operand)
+            elif op == Op.POWER_HALF:
+                _raise_half(stack[top], operand)
             elif op == Op.WHERE:
                 top -= 2
                 _choose(stack[top], stack[top + 1], stack[top + 2])

@@ -11,6 +11,7 @@ import pickle
 import subprocess
 import sys
 import time
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -31,8 +32,19 @@ SPECIAL = [0.0, -0.0, 0.5, -0.5, 1.0, -1.0, 2.5, -2.5, 1e308, 5e-324]
 SPECIAL += [math.inf, -math.inf, math.nan]
 
 
+HALVES = {
+    0.5: math.sqrt,
+    1.5: lambda x: x * math.sqrt(x),
+    2.5: lambda x: x * x * math.sqrt(x),
+    -0.5: lambda x: 1 / math.sqrt(x),
+    -1.5: lambda x: math.sqrt(1 / x) / x,
+}
+
+
 def power(base, exponent):
-    """The documented rule, written as literal products."""
+    """The documented rule, written as literal products and roots."""
+    if exponent in HALVES:
+        return HALVES[exponent](base)
     if exponent != int(exponent) or abs(exponent) > MAX_EXPONENT:
         return math.pow(base, exponent)
     squares = [base]
@@ -92,7 +104,8 @@ def _grow(parts):
 
         return st.builds(fill, *choices)
 
-    exponents = ["2", "3", "7", "16", "17", "-1", "-2", "0", "0.5"]
+    exponents = ["2", "3", "7", "16", "17", "-1", "-2", "0"]
+    exponents += ["0.5", "1.5", "2.5", "3.5", "-0.5", "-1.5", "-2.5"]
     three = "where($0, $1, $2)"
     return st.one_of(
         build(("$f($0)", "$f($0)"), st.sampled_from(UNARY), parts),
@@ -192,12 +205,46 @@ def test_operations_follow_ieee_at_special_values(text, formula):
     assert np.allclose(got, expected, rtol=1e-14, atol=0.0, equal_nan=True)
 
 
-@pytest.mark.parametrize("exponent", [*range(-16, 17), 17, -17, 0.5, 2.5])
+@pytest.mark.parametrize("exponent", [*range(-16, 17), 17, -17, *HALVES, 3.5, -2.5])
 def test_powers_follow_the_documented_rule(exponent):
     x = [0.3, 1.7, 2.0, 5.5]
     expected = [power(value, exponent) for value in x]
     assert same_bits(values_at(f"x**{exponent}", x), expected)
     assert np.allclose(expected, np.array(x) ** float(exponent), rtol=4e-16 * 16)
+
+
+def exact_power(x, twice):
+    """Return x**(twice/2) as a fraction, to 300 bits, from integer square roots."""
+    number = Fraction(x) ** twice
+    shift = 600 + 2 * max(0, number.denominator.bit_length())
+    root = math.isqrt((number.numerator << shift) // number.denominator)
+    return Fraction(root, 1 << shift // 2)
+
+
+@pytest.mark.parametrize("exponent", HALVES)
+def test_half_integer_powers_are_within_two_units_of_the_last_place(exponent):
+    rng = np.random.default_rng(6)
+    # of all magnitudes for which the power is finite
+    reach = 300 / max(1, abs(exponent))
+    x = [*rng.uniform(1, 4, 2000), *10 ** rng.uniform(-reach, reach, 500)]
+    got = values_at(f"x**{exponent}", x)
+    for base, value in zip(x, got.tolist(), strict=True):
+        exact = exact_power(base, int(2 * exponent))
+        error = abs(Fraction(value) - exact) / Fraction(math.ulp(value))
+        assert error <= 2, (base, float(error))
+
+
+@pytest.mark.parametrize("exponent", HALVES)
+def test_half_integer_powers_at_the_limits_are_those_of_pow(exponent):
+    x = np.array([0.0, -0.0, math.inf, math.nan, 5e-324, 1.7e308])
+    with np.errstate(all="ignore"):
+        expected = x**exponent
+    got = values_at(f"x**{exponent}", x)
+    assert np.allclose(got, expected, rtol=4e-16, atol=0, equal_nan=True)
+    assert not np.signbit(got[~np.isnan(got)]).any()
+    negative = values_at(f"x**{exponent}", [-1.0, -5e-324, -math.inf])
+    assert np.isnan(negative[:2]).all()
+    assert negative[2] == 0 if exponent == -1.5 else math.isnan(negative[2])
 
 
 def test_square_is_a_product():
@@ -530,7 +577,8 @@ def one_operation(op, operand=0):
 def test_each_operation_has_the_same_bits_in_all_interpreters(op):
     grids = np.meshgrid(*[EDGES if ARITY[op] < 3 else SPECIAL] * ARITY[op])
     columns = [grid.ravel() for grid in grids]
-    for operand in range(-16, 17) if op == Op.POWER_INTEGER else [0]:
+    operands = {Op.POWER_INTEGER: range(-16, 17), Op.POWER_HALF: range(-2, 3)}
+    for operand in operands.get(op, [0]):
         program = one_operation(op, operand)
         kernel = np.empty(len(columns[0]))
         evaluate_points(kernel, program, *columns)
