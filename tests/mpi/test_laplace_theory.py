@@ -188,6 +188,20 @@ def test_tolerance_zero_runs_exactly_max_iterations(solve):
     assert answer.converged is None
 
 
+def test_tolerance_zero_goes_on_where_the_residual_becomes_zero(solve):
+    found, answer = solve(
+        shape="[5, 5]",
+        boundary="{left: 1, right: 1, bottom: 1, top: 1}",
+        method="jacobi",
+        tolerance=0,
+        max_iterations=500,
+    )
+    assert found["residual"][-1] == 0
+    assert found["iteration"][-1] == 500
+    assert answer.converged is None
+    assert answer.work == 9 * 500
+
+
 def test_values_that_are_no_numbers_are_an_error_on_all_ranks(solve):
     with pytest.raises(HpcappError, match=r"the iteration diverged at sweep 0"):
         solve(shape="[9, 9]", source="1/(x - 0.5)")

@@ -263,9 +263,9 @@ class Laplace(Workload):
         self._put(ctx, sweeper)
 
     def _converged(self, state: State) -> bool | None:
-        residual = float(state["residual"][-1])
-        if residual == 0:
+        if float(state["initial_residual"]) == 0:
             return True
+        residual = float(state["residual"][-1])
         if self._tolerance is None:
             bound = self._accuracy * float(state["largest"])
             return float(state["error_bound"]) <= bound
