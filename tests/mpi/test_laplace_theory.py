@@ -202,9 +202,41 @@ def test_tolerance_zero_goes_on_where_the_residual_becomes_zero(solve):
     assert answer.work == 9 * 500
 
 
-def test_values_that_are_no_numbers_are_an_error_on_all_ranks(solve):
-    with pytest.raises(HpcappError, match=r"the iteration diverged at sweep 0"):
-        solve(shape="[9, 9]", source="1/(x - 0.5)")
+@pytest.mark.parametrize(
+    ("source", "place"),
+    [
+        ("1/(x - 0.5)", r"which is inf at x = 0.5, y = 0.125"),
+        ("log(x - 0.5)", r"which is nan at x = 0.125, y = 0.125"),
+        ("'1/((x - 0.75)*(x - 0.75) + (y - 0.875)**2)'", r"inf at x = 0.75, y = 0.875"),
+    ],
+)
+def test_a_source_that_is_no_number_is_named_with_the_first_place(solve, source, place):
+    rule = r"^laplace: parameters\.source: must be a finite number at all points inside"
+    with pytest.raises(HpcappError, match=rf"{rule}, got .*{place}$"):
+        solve(shape="[9, 9]", source=source)
+
+
+def test_a_source_may_be_infinite_on_the_boundary(solve):
+    found, answer = solve(shape="[9, 9]", source="log(x*y)")
+    assert answer.converged
+    assert np.isfinite(found["u"]).all()
+
+
+def test_a_boundary_too_large_for_the_spacing_is_said(solve):
+    with pytest.raises(HpcappError, match=r"boundary: .* initial guess must be finite"):
+        solve(shape="[9, 9]", boundary="{top: 1e308}")
+
+
+def test_values_that_grow_beyond_the_numbers_are_said_with_the_sweep(solve):
+    with pytest.raises(HpcappError, match=r"the iteration diverged at sweep \d+:"):
+        solve(
+            shape="[9, 9]",
+            boundary="{left: 1.3e306, right: 1.3e306, bottom: 1.3e306, top: 1.3e306}",
+            relaxation=1.999,
+            tolerance=0,
+            check_every=1,
+            max_iterations=50,
+        )
 
 
 def test_a_boundary_that_is_no_number_is_refused_before_anything_else(solve):

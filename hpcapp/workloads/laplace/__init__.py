@@ -11,6 +11,7 @@ from hpcapp.config import Model, Run
 from hpcapp.decomposition import Domain, Layout
 from hpcapp.device import Device
 from hpcapp.errors import ConfigError, HpcappError
+from hpcapp.evaluation import evaluate_number
 from hpcapp.expression import parse
 from hpcapp.workload import Answer, Context, Field, Part, State, Step, Workload
 from hpcapp.workloads.laplace.grid import Grid, boundary_lines
@@ -176,6 +177,8 @@ class Laplace(Workload):
         iterations, residuals = self._history(state)
         if not iterations:
             first, largest = sweeper.residual()
+            if not math.isfinite(first):
+                raise self._no_start(first, sweeper.broken_source())
             state["initial_residual"] = np.float64(first)
             iterations, residuals = [0], [1.0 if first > 0 else 0.0]
             self._record(ctx, sweeper, iterations, residuals, largest)
@@ -236,6 +239,22 @@ class Laplace(Workload):
         if not state.resumed:
             return [], []
         return state["iteration"].tolist(), state["residual"].tolist()
+
+    def _no_start(self, residual: float, at: tuple[int, int] | None) -> HpcappError:
+        """Say why the initial guess has no finite residual."""
+        if at is None:
+            return HpcappError(
+                f"laplace: parameters.boundary: the residual of the initial guess must "
+                f"be finite, got {residual}: the values are too large for the spacing"
+            )
+        source = self.parameters.source
+        x = float(self.grid.x(at[1], at[1] + 1)[0])
+        y = float(self.grid.y(at[0], at[0] + 1)[0])
+        value = evaluate_number(parse(source, ("x", "y")), x, y)
+        return HpcappError(
+            f"laplace: parameters.source: must be a finite number at all points "
+            f"inside, got {source}, which is {value} at x = {x:g}, y = {y:g}"
+        )
 
     def _put(self, ctx: Context, sweeper: Sweeper) -> None:
         ctx.state["u"] = [Part(ctx.block, sweeper.values)]

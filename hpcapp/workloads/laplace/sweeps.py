@@ -130,6 +130,27 @@ class Sweeper:
         residual, value = self._ctx.comm.max(largest).view(np.float64).tolist()
         return residual, value
 
+    def broken_source(self) -> tuple[int, int] | None:
+        """Return the first interior point with no finite source; collective.
+
+        Returns
+        -------
+        (int, int) or None
+            Global row and column, the same on all ranks; None if there is none.
+        """
+        ny, nx = self._grid.shape
+        index = ny * nx
+        if not self._block.empty and self._source.size:
+            rows = self._grid.interior(self._block)
+            first, last, start, stop = self._local(rows)
+            for row in range(first, last):
+                wrong = np.flatnonzero(~np.isfinite(self._source[row, start:stop]))
+                if wrong.size:
+                    index = (rows[0] + row - first) * nx + rows[2] + int(wrong[0])
+                    break
+        index = -int(self._ctx.comm.max(np.array([-index]))[0])
+        return None if index == ny * nx else divmod(index, nx)
+
     def close(self) -> None:
         """Free the requests of the exchange."""
         for halo in self._halos:
