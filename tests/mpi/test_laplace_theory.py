@@ -176,6 +176,19 @@ def test_zero_data_are_converged_after_no_sweep(solve):
     assert not found["u"].any()
 
 
+@pytest.mark.parametrize("source", ["0", "5"])
+def test_accuracy_is_relative_to_the_largest_value_boundary_included(solve, source):
+    # 1000 at one corner of the boundary, far smaller values inside
+    top = "1000*exp(-60*x)"
+    goal = {"shape": "[9, 9]", "accuracy": 1e-3, "check_every": 1, "source": source}
+    found, answer = solve(boundary=f"{{top: {top}, left: 0}}", method="jacobi", **goal)
+    u, residual = np.abs(found["u"]), found["residual"]
+    bounds = found["error_bound"] * residual / residual[-1]
+    assert answer.converged
+    assert u.max() > 2 * u[1:-1, 1:-1].max()
+    assert bounds[-1] <= 1e-3 * u.max() < bounds[-2]
+
+
 def test_a_goal_that_is_not_met_warns_and_says_so(solve):
     _, answer = solve(shape="[33, 33]", tolerance=1e-9, max_iterations=5)
     assert answer.converged is False
