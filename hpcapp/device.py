@@ -2,12 +2,14 @@
 """Where kernels run: the cores of a rank. No MPI."""
 
 import fcntl
+import hashlib
 import os
 import stat
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 from hpcapp.config import Run
@@ -18,6 +20,7 @@ __all__ = [
     "cache_fault",
     "cache_locked",
     "cores",
+    "kernel_state",
     "open_device",
     "prepare_cache",
     "share_threads",
@@ -244,7 +247,22 @@ def _own_cache(environ: Mapping[str, str]) -> str:
     node_local = environ.get("SLURM_TMPDIR") or tempfile.gettempdir()
     base = environ.get("HPCAPP_CACHE") or node_local
     # a folder of our own inside: the base may be open to a group, or to all
-    return os.path.join(base, f"hpcapp-{os.getuid()}", "numba")
+    return os.path.join(base, f"hpcapp-{os.getuid()}", f"numba-{kernel_state()}")
+
+
+def kernel_state() -> str:
+    """Return 8 digits that change when a file with kernels does.
+
+    Numba looks at the file of a kernel only, not at those of functions that are
+    compiled into it: after an update it would run the old ones.
+    """
+    package = Path(__file__).parent
+    digest = hashlib.blake2b(digest_size=4)
+    for path in sorted(package.rglob("*kernels.py")):
+        found = path.stat()
+        name = path.relative_to(package)
+        digest.update(f"{name} {found.st_size} {found.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
 
 
 def _open_to_others(folder: str) -> str:

@@ -277,6 +277,7 @@ class _Run:
             fields=fields,
             domain=self.layout.domain,
             writer=self.writer,
+            finished=outcome["hpcapp_state"] == "finished",
             attributes=lambda clocks: describe(
                 self._origin(), tabulate(clocks), outcome
             ),

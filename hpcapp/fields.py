@@ -34,6 +34,13 @@ class Field:
     distributed : bool
         True: each rank holds parts of it. False: all ranks hold it whole, and
         it must be small.
+    listed : bool
+        Whether it is a list, of one dimension of its own, of which each rank holds
+        some entries: parts are numbered from 0 on each rank and stand in the file
+        in the order of ranks. Only for state: the order depends on the layout.
+    partial : bool
+        Whether a checkpoint may lack points of it, since another field tells which
+        are there. A result may not.
     """
 
     name: str
@@ -43,6 +50,8 @@ class Field:
     dtype: str = "float64"
     kind: Literal["result", "state", "both"] = "result"
     distributed: bool = False
+    listed: bool = False
+    partial: bool = False
 
     @property
     def saved(self) -> bool:
@@ -83,7 +92,8 @@ class State:
     values : mapping, optional
         Saved values of replicated fields.
     reader : object, optional
-        With ``read(name, block, out)``, the saved distributed fields.
+        With ``read(name, block, out)`` and ``shape(name)``, the saved distributed
+        fields.
     """
 
     def __init__(
@@ -116,6 +126,10 @@ class State:
     def parts(self, name: str) -> Sequence[Part]:
         """Return the non-empty parts of a distributed field on this rank."""
         return [part for part in self._values.get(name, ()) if not part.block.empty]
+
+    def length(self, name: str) -> int:
+        """Return the number of saved entries of a listed field, 0 on a fresh start."""
+        return 0 if self._reader is None else int(self._reader.shape(name)[0])
 
     def read(self, name: str, block: Block, out: np.ndarray) -> bool:
         """Fill an array with saved values.

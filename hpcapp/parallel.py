@@ -65,6 +65,9 @@ def run_parallel(options: Any, arguments: Sequence[str]) -> int:
             return report_launch(error, options.json)
         if launch.rank == 0:
             print(f"hpcapp: {error}", file=sys.stderr, flush=True)
+        else:
+            # a rank that ends with a code makes some launchers end the others at once
+            time.sleep(GRACE)
         return error.code
     started = time.monotonic() - begun
     apart = comm.duplicate()

@@ -11,12 +11,15 @@ from pathlib import Path
 
 import pytest
 
+from hpcapp.device import kernel_state
+
 ROOT = Path(__file__).parent.parent
 MPI_FOLDERS = ("mpi", "contract")
 
 # compiled kernels are shared by all tests and processes of one machine
 os.environ.setdefault(
-    "NUMBA_CACHE_DIR", str(Path(tempfile.gettempdir(), f"hpcapp-tests-{os.getuid()}"))
+    "NUMBA_CACHE_DIR",
+    str(Path(tempfile.gettempdir(), f"hpcapp-tests-{os.getuid()}-{kernel_state()}")),
 )
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 

@@ -13,6 +13,7 @@ from hpcapp.device import (
     cache_fault,
     cache_locked,
     cores,
+    kernel_state,
     open_device,
     prepare_cache,
     share_threads,
@@ -115,7 +116,9 @@ def test_cache_is_a_folder_of_the_user_alone_inside_the_one_that_is_named(
     environ = {"HPCAPP_CACHE": str(base)}
     folder = prepare_cache(environ)
     private = base / f"hpcapp-{os.getuid()}"
-    assert folder == environ["NUMBA_CACHE_DIR"] == str(private / "numba")
+    assert (
+        folder == environ["NUMBA_CACHE_DIR"] == str(private / f"numba-{kernel_state()}")
+    )
     before = os.umask(0o002)
     try:
         # the second time it is there
@@ -137,7 +140,7 @@ def test_cache_base_may_be_a_link_and_need_not_exist(tmp_path):
 
 def test_cache_lies_in_the_job_s_own_folder_where_there_is_one(tmp_path):
     folder = prepare_cache({"SLURM_TMPDIR": str(tmp_path)})
-    assert folder == str(tmp_path / f"hpcapp-{os.getuid()}" / "numba")
+    assert folder == str(tmp_path / f"hpcapp-{os.getuid()}" / f"numba-{kernel_state()}")
 
 
 def refused_cache(base):

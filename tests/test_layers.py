@@ -142,6 +142,8 @@ def test_only_kernels_import_numba_when_they_are_imported(name):
 
 @EACH
 def test_kernels_are_imported_where_they_are_used(name):
+    if name.endswith("kernels"):
+        return  # kernels are compiled into others
     found = own_modules(imported_at_top(TREES[name]))
     assert not any(other.endswith("kernels") for other in found)
 

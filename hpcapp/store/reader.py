@@ -52,6 +52,10 @@ class Saved:
     values: dict[str, Any]
     targets: dict[str, Target]
 
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Return the global shape of a distributed field."""
+        return self.targets[name].shape
+
     def read(self, name: str, block: Block, out: np.ndarray) -> None:
         """Fill an array with a block of a distributed field.
 

@@ -11,6 +11,7 @@ from hpcapp.clock import Clock
 from hpcapp.driver import drive
 from hpcapp.log import Log
 from hpcapp.prepare import Request, prepare
+from hpcapp.problem import read_problem
 from hpcapp.session import Finished
 from hpcapp.stops import Stops
 
@@ -65,12 +66,17 @@ def run(comm, config, directory, settings=(), stop_at=None, resume=False):
 
 
 def load(directory):
-    """Return the data of a result: bytes of each variable, by name."""
+    """Return the data of a result: bytes of each variable, by name.
+
+    Lists of state are left out: they stand in the order of the ranks that held them.
+    """
     found = {}
+    fields = read_problem(str(Path(directory) / "run.yaml")).workload.fields()
+    lists = {f"state/{field.name}" for field in fields if field.listed}
     with h5py.File(Path(directory) / "result.nc") as file:
 
         def visit(name, item):
-            if isinstance(item, h5py.Dataset):
+            if isinstance(item, h5py.Dataset) and name not in lists:
                 data = np.asarray(item[()])
                 found[name] = (data.shape, data.dtype.str, data.tobytes())
 

@@ -212,7 +212,6 @@ def test_tolerance_zero_goes_on_where_the_residual_becomes_zero(solve):
     assert found["residual"][-1] == 0
     assert found["iteration"][-1] == 500
     assert answer.converged is None
-    assert answer.work == 9 * 500
 
 
 @pytest.mark.parametrize(
