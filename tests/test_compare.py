@@ -323,11 +323,19 @@ def test_values_are_shown_in_full(value, text):
         "[]",
         json.dumps({**LAYOUT, "grid": [9, 9]}),
         json.dumps({"ranks": 1}),
-        json.dumps({**LAYOUT, "dealt": True}),
     ],
 )
 def test_layout_that_makes_no_sense_names_no_owner(layout):
     assert spread_of({} if layout is None else {"hpcapp_layout": layout}) is None
+
+
+def test_nobody_owns_parts_that_were_dealt_out(tmp_path):
+    changed = {**field(), "u": (("y", "x"), field()["u"][1] + 1)}
+    a = write(tmp_path / "a.nc", field(), {**LAYOUT, "dealt": True})
+    b = write(tmp_path / "b.nc", changed, {**LAYOUT, "dealt": True})
+    found = compare_results(a, b, None)
+    assert not found.equal
+    assert "rank" not in found.text
 
 
 def test_dimensions_without_coordinates_are_no_variables(tmp_path):

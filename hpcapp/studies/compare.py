@@ -68,7 +68,7 @@ class _Side:
     def owner(self, name: str, index: tuple[int, ...]) -> str:
         """Name the rank that computed a value, where the file tells."""
         spread, variable = self.spread, self.variables[name]
-        if spread is None:
+        if spread is None or spread.dealt:
             return ""
         domain = spread.layout.domain
         if (dimensions(variable), variable.shape) != (domain.dims, domain.shape):

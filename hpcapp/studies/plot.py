@@ -86,8 +86,12 @@ def _draw(panels: list[Image | Curve], attributes: dict[str, Any]) -> "Figure":
     figure = Figure(figsize=SIZE, facecolor="white", layout="constrained")
     FigureCanvasAgg(figure)
     engine: Any = figure.get_layout_engine()
-    engine.set(rect=(0.015, 0.07, 0.97, 0.78), wspace=0.06)
     widths = [_width(panel) for panel in panels]
+    # one picture of equal scales does not fill the width: it stands in the middle
+    first = panels[0]
+    one = len(panels) == 1 and isinstance(first, Image) and _equal_scales(first)
+    share = min(0.97, 0.13 + 0.78 * widths[0] * SIZE[1] / SIZE[0]) if one else 0.97
+    engine.set(rect=((1 - share) / 2, 0.07, share, 0.78), wspace=0.06)
     grid = figure.add_gridspec(1, len(panels), width_ratios=widths)
     for number, panel in enumerate(panels):
         axes = figure.add_subplot(grid[0, number])
@@ -131,7 +135,8 @@ def _about(attributes: dict[str, Any]) -> str:
         shape, grid = spread.layout.domain.shape, spread.layout.grid
         parts.append(f"{_times(shape)} points")
         ranks = f"{spread.ranks} rank{'s' * (spread.ranks > 1)}"
-        parts.append(f"{ranks} ({_times(grid)})" if len(grid) > 1 else ranks)
+        several = len(grid) > 1 and not spread.dealt
+        parts.append(f"{ranks} ({_times(grid)})" if several else ranks)
     return ", ".join(part for part in parts if part)
 
 
@@ -223,7 +228,7 @@ def _equal_scales(image: Image) -> bool:
 
 def _heavy_tailed(values: Any) -> bool:
     usual = max(1.0, float(np.median(values.compressed())))
-    return bool(values.min() >= 0 and values.max() > 100 * usual)
+    return bool(values.min() >= 0 and values.max() > 8 * usual)
 
 
 def _smooth(values: Any) -> bool:

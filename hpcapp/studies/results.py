@@ -129,10 +129,13 @@ class Spread:
         How many there were.
     layout : Layout
         Their blocks.
+    dealt : bool
+        Whether the workload dealt its parts out itself: nobody owns a block.
     """
 
     ranks: int
     layout: Layout
+    dealt: bool = False
 
 
 def spread_of(attributes: Mapping[str, Any]) -> Spread | None:
@@ -150,12 +153,10 @@ def spread_of(attributes: Mapping[str, Any]) -> Spread | None:
     """
     try:
         facts = json.loads(attributes["hpcapp_layout"])
-        if facts["dealt"]:  # the workload's own doing
-            return None
         domain = Domain(tuple(facts["dims"]), tuple(map(int, facts["shape"])))
         grid = tuple(map(int, facts["grid"]))
         ranks = int(facts["ranks"])
-        return Spread(ranks, Layout.choose(domain, ranks, grid))
+        return Spread(ranks, Layout.choose(domain, ranks, grid), facts["dealt"])
     except (KeyError, TypeError, ValueError):
         # a foreign file: there is only less to say
         return None

@@ -108,7 +108,7 @@ class Painter:
             return share_cyclic(bands, ranks, rank)
         if ranks == 1:
             return bands
-        costs = predict_costs(bands, self.plane, self.device)
+        costs = predict_costs(bands, self.plane, ranks, self.device)
         return share_cost(bands, costs, ranks, rank)
 
     def _claim_bands(self, ctx: Context) -> Iterator[Step]:

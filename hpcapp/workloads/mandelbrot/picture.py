@@ -16,8 +16,8 @@ from hpcapp.workloads.mandelbrot.parameters import Parameters
 
 __all__ = ["Chunk", "Plane", "chunk_parts", "number_parts", "predict_costs"]
 
-# columns of the coarse picture, and iterations that are followed there
-SAMPLES = 48
+# what the coarse picture may cost of a rank's share, and iterations followed there
+SAMPLE_SHARE = 0.03
 SAMPLE_LIMIT = 2048
 
 
@@ -116,7 +116,7 @@ class Chunk:
 
 
 def predict_costs(
-    bands: Sequence[NDArray[np.int64]], plane: Plane, device: Device
+    bands: Sequence[NDArray[np.int64]], plane: Plane, ranks: int, device: Device
 ) -> NDArray[np.float64]:
     """Predict the relative cost of bands from a coarse picture of their middle rows.
 
@@ -126,6 +126,8 @@ def predict_costs(
         Global rows.
     plane : Plane
         Where pixels lie.
+    ranks : int
+        How many compute; each makes the whole coarse picture.
     device : Device
         Runs the kernel.
 
@@ -138,7 +140,9 @@ def predict_costs(
 
     p = plane.parameters
     rows = np.array([band[band.size // 2] for band in bands], np.int64)
-    columns = min(SAMPLES, p.shape[1])
+    pixels = p.shape[1] * sum(band.size for band in bands)
+    columns = int(SAMPLE_SHARE * pixels / ranks / len(bands))
+    columns = min(max(16, columns), p.shape[1])
     limit = min(p.max_iterations, SAMPLE_LIMIT)
     counts = np.empty((rows.size, columns), np.int32)
     places, z = np.empty(counts.size, np.int64), np.empty((counts.size, 2))
