@@ -11,6 +11,7 @@ __all__ = ["main"]
 
 MODULES = {
     "laplace": "tests.benchmarks.sweeps",
+    "mandelbrot": "tests.benchmarks.escapes",
     "startup": "tests.benchmarks.startup",
     "memory": "tests.benchmarks.memory",
     "io": "tests.benchmarks.writing",
