@@ -10,12 +10,13 @@ from numba import njit
 from numpy.typing import NDArray
 
 from hpcapp.workloads.mandelbrot.lane_kernels import (
-    FIRST,
+    BURST,
     LANES,
     Floats,
     Integers,
     all_set,
-    burst_first,
+    burst,
+    columns,
     idle_lanes,
     locate,
     sort_out,
@@ -77,31 +78,30 @@ def escape_cpu(
     nx = counts.shape[1]
     queue = np.empty((_QUEUE + LANES, 6))
     lanes, marks = idle_lanes()
-    fresh, _ = idle_lanes()
-    n, inside = np.empty(LANES, np.int64), np.empty(LANES, np.int64)
+    fresh, found = idle_lanes()
+    x = columns(nx, view)
     began = 0 if julia else 1
     waiting, live, held = 0, 0, 0
     for r in range(rows.size):
         y = view[1] + (rows[r] - view[5]) * view[3]
         for first in range(0, nx, LANES):
             width = min(LANES, nx - first)
-            locate(fresh, n, inside, first, y, view, julia)
-            if interior and not julia and all_set(inside):
+            locate(fresh, found, x[first : first + LANES], y, view, julia)
+            if interior and not julia and all_set(found):
                 for k in range(width):
                     flat[r * nx + first + k] = never
                 continue
             done = began
-            if began + FIRST <= limit:
-                burst_first(fresh, n)
-                done += FIRST
+            if began + BURST <= limit:
+                burst(fresh, found)
+                done += BURST
             recognise = interior and not julia
             waiting = sort_out(
                 flat,
                 r * nx + first,
                 width,
                 fresh,
-                n,
-                inside if recognise else n,
+                found,
                 recognise,
                 done,
                 never,

@@ -5,19 +5,18 @@ A lane that has ended takes the next orbit of a queue, so that none waits for it
 neighbours. Everything here is compiled into the kernels of `kernels`.
 """
 
-from typing import Any
-
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
 __all__ = [
-    "FIRST",
+    "BURST",
     "LANES",
     "Floats",
     "Integers",
     "all_set",
-    "burst_first",
+    "burst",
+    "columns",
     "idle_lanes",
     "locate",
     "sort_out",
@@ -26,9 +25,10 @@ __all__ = [
 
 # Orbits side by side: the compiler makes vectors of them.
 LANES = 32
-# Iterations between looks at the lanes: of new pixels, and of orbits that go on.
-FIRST = 8
-_BURST = 16
+# Iterations of new pixels before they are sorted out; a lane does twice as many
+# between two looks.
+BURST = 8
+_BOUT = 2 * BURST
 
 # The set's two largest discs end where |multiplier| = 1. Within this distance of 1 the
 # rounded orbit is followed instead: there it might escape.
@@ -49,99 +49,95 @@ _inner = njit(error_model="numpy", nogil=True)
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
-# zr, zi, cr, ci, largest |z|^2 of the last burst, remembered zr and zi
-Lanes = tuple[Floats, Floats, Floats, Floats, Floats, Floats, Floats]
-# iterations done, when to remember the next z, pixel
-Marks = tuple[Integers, Integers, Integers]
+
+# Where the values of all lanes begin in one array: the compiler then knows that they do
+# not overlap. z, c, largest |z|^2 so far, remembered z; iterations done, when to
+# remember the next z, pixel, whether it is known to be inside.
+_ZR, _ZI, _CR, _CI, _MOST, _OLD_R, _OLD_I = range(0, 7 * LANES, LANES)
+_N, _SAVE, _PIXEL, _INSIDE = range(0, 4 * LANES, LANES)
 
 
 @_inner
-def idle_lanes() -> tuple[Lanes, Marks]:
+def idle_lanes() -> tuple[Floats, Integers]:
     """Make lanes whose orbit stays at 0."""
-    floats = np.zeros((7, LANES))
-    floats[5] = np.nan
-    marks = np.empty((3, LANES), np.int64)
-    marks[0], marks[1], marks[2] = _IDLE, _NEVER, -1
-    lanes = (
-        floats[0],
-        floats[1],
-        floats[2],
-        floats[3],
-        floats[4],
-        floats[5],
-        floats[6],
-    )
-    return lanes, (marks[0], marks[1], marks[2])
+    lanes = np.zeros(7 * LANES)
+    marks = np.zeros(4 * LANES, np.int64)
+    for k in range(LANES):
+        lanes[_OLD_R + k] = np.nan
+        marks[_N + k], marks[_SAVE + k], marks[_PIXEL + k] = _IDLE, _NEVER, -1
+    return lanes, marks
+
+
+@_inner
+def columns(nx: int, view: Floats) -> Floats:
+    """Return the real parts of a row's pixels, and of some beyond its end."""
+    x = np.empty(nx + LANES)
+    middle, spacing, half = view[0], view[2], view[4]
+    for i in range(x.size):
+        x[i] = middle + (i - half) * spacing
+    return x
 
 
 @_inner
 def locate(
-    lanes: Lanes,
-    n: Integers,
-    inside: Integers,
-    first: int,
-    y: float,
-    view: Floats,
-    julia: bool,
+    lanes: Floats, marks: Integers, x: Floats, y: float, view: Floats, julia: bool
 ) -> None:
-    """Set lanes to pixels of a row, and tell which lie inside one of the two discs.
+    """Set lanes to pixels, and tell which lie inside one of the set's two discs.
 
     Inside the cardioid, c = (1 - v^2) / 4 with |1 - v| < 1: with u = c - 1/4 and
     q = |u|^2 that is sqrt(q) > 2 q + Re u. Inside the disc of period 2,
     |4 (c + 1)| < 1. A margin is left out of both.
     """
-    zr, zi, cr, ci = lanes[0], lanes[1], lanes[2], lanes[3]
+    began = 0 if julia else 1
     for k in range(LANES):
-        x = view[0] + (first + k - view[4]) * view[2]
         # z_1 = c; of a Julia set the pixel is z_0
-        zr[k], zi[k] = x, y
-        cr[k] = view[6] if julia else x
-        ci[k] = view[7] if julia else y
-        n[k] = 0 if julia else 1
-        u, y2 = x - 0.25, y * y
+        lanes[_ZR + k], lanes[_ZI + k] = x[k], y
+        lanes[_CR + k], lanes[_CI + k] = x[k], y
+        lanes[_MOST + k] = 0.0
+        marks[_N + k], marks[_INSIDE + k] = began, 0
+    if julia:
+        re, im = view[6], view[7]
+        for k in range(LANES):
+            lanes[_CR + k], lanes[_CI + k] = re, im
+        return
+    y2 = y * y
+    # the discs reach from -1.25 to 0.375 and up to 0.6496
+    if y2 > 0.43 or x[LANES - 1] < -1.26 or x[0] > 0.38:
+        return
+    for k in range(LANES):
+        u, v = x[k] - 0.25, x[k] + 1.0
         q = u * u + y2
         t = 2 * q + u + 0.5 * _MARGIN * _MARGIN
-        v = x + 1.0
         in_cardioid = t * abs(t) <= q * (1 - 4 * _MARGIN)
         in_disc = 16 * (v * v + y2) <= 1 - 2 * _MARGIN
-        inside[k] = np.int64(in_cardioid) | np.int64(in_disc)
+        marks[_INSIDE + k] = np.int64(in_cardioid) | np.int64(in_disc)
 
 
 @_inner
-def all_set(inside: Integers) -> bool:
+def all_set(marks: Integers) -> bool:
     """Tell whether all lanes are marked."""
     every = np.int64(1)
     for k in range(LANES):
-        every &= inside[k]
+        every &= marks[_INSIDE + k]
     return bool(every == 1)
 
 
-def _burst_of(iterations: int, name: str) -> Any:
-    """Make the loop that does some iterations and counts those before an escape."""
-
-    def burst(lanes: Lanes, n: Integers) -> None:
-        zr, zi, cr, ci, most = lanes[0], lanes[1], lanes[2], lanes[3], lanes[4]
-        for k in range(LANES):
-            a, b, c, d = zr[k], zi[k], cr[k], ci[k]
-            largest, count = 0.0, np.int64(0)
-            for _ in range(iterations):
-                a2, b2 = a * a, b * b
-                m = a2 + b2
-                # the maximum so far stays above 4, also where m becomes NaN
-                largest = m if m > largest else largest
-                count += np.int64(largest <= 4.0)
-                b = 2 * a * b + d
-                a = a2 - b2 + c
-            zr[k], zi[k], most[k] = a, b, largest
-            n[k] += count
-
-    # compiled functions need names of their own (docs/decisions/004-kernel-cache.md)
-    burst.__qualname__ = name
-    return _inner(burst)
-
-
-burst_first = _burst_of(FIRST, "burst_first")
-_burst = _burst_of(_BURST, "_burst")
+@_inner
+def burst(lanes: Floats, marks: Integers) -> None:
+    """Do some iterations of all lanes; count those before an escape."""
+    for k in range(LANES):
+        a, b, c, d = lanes[_ZR + k], lanes[_ZI + k], lanes[_CR + k], lanes[_CI + k]
+        largest, count = lanes[_MOST + k], np.int64(0)
+        for _ in range(BURST):
+            a2, b2 = a * a, b * b
+            m = a2 + b2
+            # the maximum so far stays above 4, also where m becomes NaN
+            largest = m if m > largest else largest
+            count += np.int64(largest <= 4.0)
+            b = 2 * a * b + d
+            a = a2 - b2 + c
+        lanes[_ZR + k], lanes[_ZI + k], lanes[_MOST + k] = a, b, largest
+        marks[_N + k] += count
 
 
 @_inner
@@ -149,9 +145,8 @@ def sort_out(
     flat: NDArray[np.int32],
     place: int,
     width: int,
-    lanes: Lanes,
-    n: Integers,
-    inside: Integers,
+    lanes: Floats,
+    marks: Integers,
     recognise: bool,
     done: int,
     never: int,
@@ -159,22 +154,21 @@ def sort_out(
     waiting: int,
 ) -> int:
     """Write what has ended in the first burst; let the other orbits wait."""
-    zr, zi, cr, ci = lanes[0], lanes[1], lanes[2], lanes[3]
     for k in range(width):
-        flat[place + k] = n[k]
+        flat[place + k] = marks[_N + k]
     going = np.int64(0)
     for k in range(LANES):
-        going |= np.int64(n[k] == done)
+        going |= np.int64(marks[_N + k] == done)
     if going == 0:
         return waiting
     for k in range(width):
-        if n[k] < done:
+        if marks[_N + k] < done:
             continue
         flat[place + k] = never
-        if recognise and inside[k]:
+        if recognise and marks[_INSIDE + k]:
             continue
-        queue[waiting, 0], queue[waiting, 1] = zr[k], zi[k]
-        queue[waiting, 2], queue[waiting, 3] = cr[k], ci[k]
+        queue[waiting, 0], queue[waiting, 1] = lanes[_ZR + k], lanes[_ZI + k]
+        queue[waiting, 2], queue[waiting, 3] = lanes[_CR + k], lanes[_CI + k]
         queue[waiting, 4], queue[waiting, 5] = place + k, done
         waiting += 1
     return waiting
@@ -183,8 +177,8 @@ def sort_out(
 @_inner
 def work_off(
     flat: NDArray[np.int32],
-    lanes: Lanes,
-    marks: Marks,
+    lanes: Floats,
+    marks: Integers,
     live: int,
     queue: Floats,
     waiting: int,
@@ -196,37 +190,35 @@ def work_off(
     held: int,
 ) -> tuple[int, int]:
     """Follow orbits until none waits, or none is left; count lanes and who go on."""
-    zr, zi, cr, ci, most, old_r, _ = lanes
-    n, save_at, pixel = marks
     taken = 0
     ended = _ZERO
     for k in range(LANES):
-        ended |= np.uint64(pixel[k] < 0) << np.uint64(k)
+        ended |= np.uint64(marks[_PIXEL + k] < 0) << np.uint64(k)
     while True:
         while ended != _ZERO:
             k = _PLACES[((ended & (~ended + _ONE)) * _FACTOR) >> _SHIFT]
             ended &= ended - _ONE
-            if pixel[k] >= 0:
-                if most[k] > 4.0:
-                    flat[pixel[k]] = n[k]
-                elif most[k] >= 0.0:  # no cycle
+            if marks[_PIXEL + k] >= 0:
+                if lanes[_MOST + k] > 4.0:
+                    flat[marks[_PIXEL + k]] = marks[_N + k]
+                elif lanes[_MOST + k] >= 0.0:  # no cycle
                     held = _finish(
                         flat,
-                        pixel[k],
-                        zr[k],
-                        zi[k],
-                        cr[k],
-                        ci[k],
-                        n[k],
+                        marks[_PIXEL + k],
+                        lanes[_ZR + k],
+                        lanes[_ZI + k],
+                        lanes[_CR + k],
+                        lanes[_CI + k],
+                        marks[_N + k],
                         limit,
                         places,
                         z,
                         held,
                     )
-                pixel[k] = -1
+                marks[_PIXEL + k] = -1
                 live -= 1
             # orbits near the limit are not worth a lane
-            while taken < waiting and queue[taken, 5] + _BURST > limit:
+            while taken < waiting and queue[taken, 5] + _BOUT > limit:
                 held = _finish(
                     flat,
                     int(queue[taken, 4]),
@@ -242,47 +234,64 @@ def work_off(
                 )
                 taken += 1
             if taken < waiting:
-                zr[k], zi[k] = queue[taken, 0], queue[taken, 1]
-                cr[k], ci[k] = queue[taken, 2], queue[taken, 3]
-                pixel[k], n[k] = int(queue[taken, 4]), int(queue[taken, 5])
-                old_r[k], save_at[k] = np.nan, n[k] + 2 * _BURST
+                lanes[_ZR + k], lanes[_ZI + k] = queue[taken, 0], queue[taken, 1]
+                lanes[_CR + k], lanes[_CI + k] = queue[taken, 2], queue[taken, 3]
+                lanes[_MOST + k] = 0.0
+                marks[_PIXEL + k], marks[_N + k] = (
+                    int(queue[taken, 4]),
+                    int(queue[taken, 5]),
+                )
+                lanes[_OLD_R + k], marks[_SAVE + k] = np.nan, marks[_N + k] + 2 * _BOUT
                 taken += 1
                 live += 1
             else:
-                zr[k], zi[k], cr[k], ci[k], most[k] = 0.0, 0.0, 0.0, 0.0, 0.0
-                old_r[k], save_at[k], n[k] = np.nan, _NEVER, _IDLE
+                (
+                    lanes[_ZR + k],
+                    lanes[_ZI + k],
+                    lanes[_CR + k],
+                    lanes[_CI + k],
+                    lanes[_MOST + k],
+                ) = 0.0, 0.0, 0.0, 0.0, 0.0
+                lanes[_OLD_R + k], marks[_SAVE + k], marks[_N + k] = (
+                    np.nan,
+                    _NEVER,
+                    _IDLE,
+                )
         if live == 0 or (taken == waiting and not to_the_end):
             return live, held
-        _burst(lanes, n)
+        burst(lanes, marks)
+        burst(lanes, marks)
         ended = _ended(lanes, marks, interior, limit)
 
 
 @_inner
-def _ended(lanes: Lanes, marks: Marks, interior: bool, limit: int) -> np.uint64:
+def _ended(lanes: Floats, marks: Integers, interior: bool, limit: int) -> np.uint64:
     """Return the lanes that need a look, a bit each.
 
     An orbit that meets an earlier z again, bit by bit, is a cycle for ever (Brent,
     "An improved Monte Carlo factorization algorithm", BIT 20 (1980) 176-184:
     remember z at intervals that double).
     """
-    zr, zi, most, old_r, old_i = lanes[0], lanes[1], lanes[4], lanes[5], lanes[6]
-    n, save_at, _ = marks
     ended = _ZERO
     if not interior:
         for k in range(LANES):
-            look = (most[k] > 4.0) | (n[k] + _BURST > limit)
+            look = (lanes[_MOST + k] > 4.0) | (marks[_N + k] + _BOUT > limit)
             ended |= np.uint64(look) << np.uint64(k)
         return ended
     for k in range(LANES):
-        cycle = (zr[k] == old_r[k]) & (zi[k] == old_i[k]) & (most[k] <= 4.0)
-        most[k] = -1.0 if cycle else most[k]
-        look = (most[k] > 4.0) | (n[k] + _BURST > limit) | cycle
+        cycle = (
+            (lanes[_ZR + k] == lanes[_OLD_R + k])
+            & (lanes[_ZI + k] == lanes[_OLD_I + k])
+            & (lanes[_MOST + k] <= 4.0)
+        )
+        lanes[_MOST + k] = -1.0 if cycle else lanes[_MOST + k]
+        look = (lanes[_MOST + k] > 4.0) | (marks[_N + k] + _BOUT > limit) | cycle
         ended |= np.uint64(look) << np.uint64(k)
     for k in range(LANES):
-        due = n[k] >= save_at[k]
-        old_r[k] = zr[k] if due else old_r[k]
-        old_i[k] = zi[k] if due else old_i[k]
-        save_at[k] = 2 * n[k] if due else save_at[k]
+        due = marks[_N + k] >= marks[_SAVE + k]
+        lanes[_OLD_R + k] = lanes[_ZR + k] if due else lanes[_OLD_R + k]
+        lanes[_OLD_I + k] = lanes[_ZI + k] if due else lanes[_OLD_I + k]
+        marks[_SAVE + k] = 2 * marks[_N + k] if due else marks[_SAVE + k]
     return ended
 
 
