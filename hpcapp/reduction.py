@@ -21,7 +21,17 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["LIMBS", "MERGE_LIMIT", "add", "merge", "normalise", "to_float", "zeros"]
+__all__ = [
+    "LIMBS",
+    "MERGE_LIMIT",
+    "add",
+    "add_scaled",
+    "finite",
+    "merge",
+    "normalise",
+    "to_float",
+    "zeros",
+]
 
 LIMBS = 70
 """Length of an accumulator: 67 limbs and the counts of +inf, -inf and NaN."""
@@ -99,6 +109,62 @@ def _pieces(values: NDArray[np.float64]) -> Iterator[NDArray[np.float64]]:
             yield from _pieces(part[0])
         else:
             yield np.ascontiguousarray(part).reshape(-1)
+
+
+def add_scaled(limbs: NDArray[np.int64], number: int, exponent: int) -> None:
+    """Add number * 2**exponent to an accumulator, without any rounding.
+
+    For sums that a kernel has kept as integers of one unit.
+
+    Parameters
+    ----------
+    limbs : int64[LIMBS]
+        Accumulator, changed in place, normalised before and after.
+    number : int
+        Any size and sign.
+    exponent : int
+        At least -1074, the unit of the smallest double.
+
+    Raises
+    ------
+    ValueError
+        If the number has bits below 2**-1074 or above 2**1056.
+
+    Examples
+    --------
+    >>> limbs = zeros()
+    >>> add_scaled(limbs, -3, -1)
+    >>> to_float(limbs)
+    -1.5
+    """
+    first, shift = divmod(exponent + 1074, 32)
+    rest, sign = abs(number) << shift, 1 if number >= 0 else -1
+    used = -(-rest.bit_length() // 32)
+    if first < 0 or first + used > _LAST - 1:
+        raise ValueError(
+            f"number * 2**exponent: must be a multiple of 2**-1074 below 2**1056, got "
+            f"{number.bit_length()} bits and exponent {exponent}"
+        )
+    for k in range(first, first + used):
+        limbs[k] += sign * (rest & _LOW_32)
+        rest >>= 32
+    normalise(limbs)
+
+
+def finite(limbs: NDArray[np.int64]) -> bool:
+    """Tell whether nothing but finite numbers was added to an accumulator.
+
+    Parameters
+    ----------
+    limbs : int64[LIMBS]
+        Accumulator, read.
+
+    Returns
+    -------
+    bool
+        False after an infinity or a NaN.
+    """
+    return not limbs[_LAST:].any()
 
 
 def normalise(limbs: NDArray[np.int64]) -> None:

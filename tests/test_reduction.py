@@ -16,6 +16,8 @@ from hpcapp.reduction import (
     LIMBS,
     MERGE_LIMIT,
     add,
+    add_scaled,
+    finite,
     merge,
     normalise,
     to_float,
@@ -229,3 +231,26 @@ def test_import_and_rounding_leave_numba_alone():
 def test_accumulator_has_the_stated_length():
     assert zeros().shape == (LIMBS,)
     assert zeros().dtype == np.int64
+
+
+@settings(deadline=None)
+@given(st.integers(-(2**300), 2**300), st.integers(-1074, 700))
+def test_scaled_integers_are_added_exactly(number, exponent):
+    limbs = accumulate([1.5, -(2.0**100)])
+    add_scaled(limbs, number, exponent)
+    expected = Fraction(3, 2) - 2**100 + number * Fraction(2) ** exponent
+    assert to_float(limbs) == float(expected)
+    add_scaled(limbs, -number, exponent)
+    assert limbs.tolist() == accumulate([1.5, -(2.0**100)]).tolist()
+
+
+@pytest.mark.parametrize(("number", "exponent"), [(1, -1075), (1, 1056), (2**60, 1000)])
+def test_scaled_integers_outside_the_limbs_are_refused(number, exponent):
+    with pytest.raises(ValueError, match=r"must be a multiple of 2\*\*-1074 below"):
+        add_scaled(zeros(), number, exponent)
+
+
+def test_finite_tells_infinities_and_nan():
+    assert finite(accumulate([1.0, -LARGEST]))
+    for special in (math.inf, -math.inf, math.nan):
+        assert not finite(accumulate([1.0, special]))
