@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: MIT
+"""Sums of slowly converging series: Kempner's, a trigonometric one, midpoint rules."""
+
+from collections.abc import Iterator
+from functools import cached_property
+from typing import ClassVar
+
+import numpy as np
+
+from hpcapp import reduction
+from hpcapp.config import Model
+from hpcapp.decomposition import Domain
+from hpcapp.device import Device
+from hpcapp.errors import HpcappError
+from hpcapp.workload import Answer, Context, Field, State, Step, Workload
+from hpcapp.workloads.series.parameters import Parameters
+from hpcapp.workloads.series.summation import Share, Summation
+
+__all__ = ["Series"]
+
+
+class Series(Workload):
+    """Add terms exactly and round the sum once.
+
+    Notes
+    -----
+    A term is a double that its number and the parameters fix; what the terms are says
+    each `Summation`. The sum over all ranks is one of integers, so that ranks, threads
+    and the order of pieces change no bit.
+    """
+
+    Parameters: ClassVar[type[Model]] = Parameters
+    summary: ClassVar[str] = "sum of a slowly converging series"
+    unit: ClassVar[str] = "terms"
+
+    def domain(self) -> Domain:
+        """Return the terms, which are dealt out in pieces."""
+        return Domain(("term",), (self.parameters.terms,), dealt=True)
+
+    def fields(self) -> tuple[Field, ...]:
+        """Return the sum, its way there, and what is known of the limit."""
+        fields = (
+            Field("value", (), "1", "sum of the terms", kind="both"),
+            Field("terms", (), "1", "terms added", "int64", "both"),
+            Field("mark", ("mark",), "1", "terms added", "int64", "both"),
+            Field("partial", ("mark",), "1", "sum of the first terms", kind="both"),
+            Field("limbs", ("limb",), "1", "exact sum", "int64", "state"),
+        )
+        if not self._has_limit:
+            return fields
+        bound = "bound of the distance to the limit"
+        return (
+            *fields,
+            Field("limit", (), "1", "sum of infinitely many terms"),
+            Field("error_bound", (), "1", bound),
+        )
+
+    def extendable(self) -> frozenset[str]:
+        """Return the number of terms, where that changes none of them."""
+        return frozenset({"terms"} if self._has_limit else ())
+
+    @property
+    def _has_limit(self) -> bool:
+        return self.parameters.name in ("kempner", "trigonometric")
+
+    @cached_property
+    def _summation(self) -> Summation:
+        p = self.parameters
+        from hpcapp.workloads.series.kempner import Kempner
+
+        return Kempner(p.digits)
+
+    def warm_up(self, device: Device) -> None:
+        """Compile the kernels of the series."""
+        self._summation.warm_up(device)
+
+    def steps(self, ctx: Context) -> Iterator[Step]:
+        """Add the terms up to the next mark, or a chunk of them, at each step."""
+        n, state, series = self.parameters.terms, ctx.state, self._summation
+        total = np.array(state.get("limbs", reduction.zeros()))
+        done = int(state.get("terms", 0))
+        marks = np.array(state.get("mark", ()), np.int64)
+        partial = np.array(state.get("partial", ()), np.float64)
+        if done:
+            self._record(state, total, done)
+        while done < n:
+            stop = _next_stop(done, n, series.chunk)
+            share = Share(done + 1, stop + 1, ctx.comm.rank, ctx.comm.size)
+            found = ctx.comm.sum(series.add(ctx.device, share))
+            if not reduction.finite(found):
+                raise self._broken(ctx, share)
+            total = reduction.merge(total, found)
+            count, done = stop - done, stop
+            self._record(state, total, done)
+            if _is_mark(done):
+                marks = np.append(marks, done)
+                partial = np.append(partial, state["value"])
+            state["mark"], state["partial"] = marks, partial
+            note = f"sum {float(state['value']):.15g}"
+            yield Step(done / n, note, float(count))
+
+    def _record(self, state: State, total: np.ndarray, done: int) -> None:
+        """Make the state complete but for the marks."""
+        value = self._summation.value(total)
+        state["limbs"], state["terms"] = total, np.int64(done)
+        state["value"] = np.float64(value)
+        if self._has_limit:
+            state["limit"] = np.float64(self._summation.limit())
+            bound = self._summation.error_bound(value, done)
+            state["error_bound"] = np.float64(bound)
+
+    def _broken(self, ctx: Context, share: Share) -> HpcappError:
+        """Return the error for the first term that is no finite number; collective."""
+        found = self._summation.refuse(share)
+        # the largest negative number is that of the first term
+        last = np.iinfo(np.int64).max
+        mine = np.array([-(found[0] if found else last)], np.int64)
+        first = -int(ctx.comm.max(mine)[0])
+        texts = ctx.comm.all(found[1] if found and found[0] == first else "")
+        return HpcappError("series: " + next(text for text in texts if text))
+
+    def answer(self, state: State) -> Answer:
+        """Return the sum, and what remains to the limit."""
+        value, terms = float(state["value"]), int(state["terms"])
+        text = f"sum {value:.15g} of {terms} terms"
+        values: dict[str, float] = {"value": value, "terms": terms}
+        if self._has_limit:
+            limit, bound = float(state["limit"]), float(state["error_bound"])
+            text += f", limit {limit:.15g}, distance at most {bound:.2e}"
+            values |= {"limit": limit, "error_bound": bound}
+        return Answer(text, values)
+
+
+def _is_mark(terms: int) -> bool:
+    return str(terms).rstrip("0") == "1"
+
+
+def _next_stop(done: int, terms: int, chunk: int) -> int:
+    """Return the terms after the next step: a power of ten, or whole chunks."""
+    power = 10 ** len(str(done)) if done else 1
+    return min(terms, power, (done // chunk + 1) * chunk)
