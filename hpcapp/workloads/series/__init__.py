@@ -13,8 +13,11 @@ from hpcapp.decomposition import Domain
 from hpcapp.device import Device
 from hpcapp.errors import HpcappError
 from hpcapp.workload import Answer, Context, Field, State, Step, Workload
+from hpcapp.workloads.series.kempner import Kempner
+from hpcapp.workloads.series.midpoint import Midpoint
 from hpcapp.workloads.series.parameters import Parameters
 from hpcapp.workloads.series.summation import Share, Summation
+from hpcapp.workloads.series.trigonometric import Trigonometric
 
 __all__ = ["Series"]
 
@@ -66,9 +69,11 @@ class Series(Workload):
     @cached_property
     def _summation(self) -> Summation:
         p = self.parameters
-        from hpcapp.workloads.series.kempner import Kempner
-
-        return Kempner(p.digits)
+        if p.name == "kempner":
+            return Kempner(p.digits)
+        if p.name == "trigonometric":
+            return Trigonometric(p.theta)
+        return Midpoint(p.integrand, p.bounds, p.terms)
 
     def warm_up(self, device: Device) -> None:
         """Compile the kernels of the series."""

@@ -8,18 +8,33 @@ lower 32 bits of what was added and bins[j, 1] the rest. One entry adds less tha
 to either, so that 2**31 entries fit.
 """
 
+import math
 from typing import Any
 
 import numba
 import numpy as np
 
-__all__ = ["BINS", "LAST_DIGITS", "add_reciprocals_cpu"]
+__all__ = [
+    "BINS",
+    "BLOCK",
+    "LAST_DIGITS",
+    "TURN_BITS",
+    "add_cosines_cpu",
+    "add_reciprocals_cpu",
+    "fill_midpoints_cpu",
+]
 
 BINS = 64
 """Binades of denominators below 2**63."""
 
 LAST_DIGITS = 10_000
 """Consecutive integers whose leading digits are the same."""
+
+BLOCK = 256
+"""Consecutive angles that a table reaches from the first of them."""
+
+TURN_BITS = 62
+"""Bits of each half of an angle, a fixed-point fraction of a turn."""
 
 _LOW_32 = (1 << 32) - 1
 _FRACTION = 52
@@ -132,3 +147,120 @@ def _add_block(bins: np.ndarray, row: np.ndarray, base: int) -> None:
             bins[j, 0] += total & _LOW_32
             bins[j, 1] += total >> 32
         a = b
+
+
+# --- cosines
+
+_LOW_TURN = (1 << TURN_BITS) - 1
+_QUARTER = 1 << (TURN_BITS - 2)
+_RADIANS = 2.0 * math.pi / 2.0**TURN_BITS
+
+
+@_jit
+def add_cosines_cpu(
+    bins: np.ndarray, table: np.ndarray, turns: np.ndarray, share: np.ndarray
+) -> None:
+    """Add cos(k theta) / k for the k of a share from `BLOCK` on.
+
+    With k = K + m, K a multiple of `BLOCK`, it is
+    (cos(K theta) cos(m theta) - sin(K theta) sin(m theta)) / k, computed as written and
+    rounded to a multiple of 2**-(j+51), 2**j <= K < 2**(j+1); their sum goes to
+    bins[j]. The angle K theta is a fixed-point fraction of a turn: exact to 2**-64,
+    however large K is. One addition of 3 * 2**-j rounds: the bits of the sum less
+    those of 3 * 2**-j are the integer. 0.7 ns per term; free of races between calls
+    with different bins.
+
+    Parameters
+    ----------
+    bins : int64[BINS, 2]
+        Sums, added to.
+    table : float64[3, BLOCK]
+        cos(m theta), sin(m theta) and m.
+    turns : int64[3, 2]
+        High and low half of the fraction of a turn of (first piece) * length * theta,
+        BLOCK * theta, and distance * length * theta.
+    share : int64[5]
+        As for `add_reciprocals_cpu`; the length a multiple of `BLOCK`.
+    """
+    begin, end, length, first, distance = share
+    high, low = turns[0, 0], turns[0, 1]
+    j = 0
+    for start in range(first * length, end, distance * length):
+        at_high, at_low = high, low
+        for block in range(start, min(start + length, end), BLOCK):
+            a, b = max(block, begin, BLOCK), min(block + BLOCK, end)
+            if a < b:
+                while (2 << j) <= block:
+                    j += 1
+                cosine, sine = _cosine_sine(at_high)
+                total = _add_angles(
+                    table[0][a - block : b - block],
+                    table[1][a - block : b - block],
+                    table[2][a - block : b - block],
+                    (cosine, sine, float(block), 3.0 / (1 << j)),
+                )
+                bins[j, 0] += total & _LOW_32
+                bins[j, 1] += total >> 32
+            at_high, at_low = _turn(at_high, at_low, turns[1])
+        high, low = _turn(high, low, turns[2])
+
+
+@_inner
+def _turn(high: int, low: int, by: np.ndarray) -> tuple[int, int]:
+    """Add fractions of a turn."""
+    low += by[1]
+    high += by[0] + (low >> TURN_BITS)
+    return high & _LOW_TURN, low & _LOW_TURN
+
+
+@_inner
+def _cosine_sine(turn: int) -> tuple[float, float]:
+    """Return cosine and sine of a fraction of a turn, from within an eighth of 0."""
+    quarter = (turn + (_QUARTER >> 1)) >> (TURN_BITS - 2)
+    angle = float(turn - quarter * _QUARTER) * _RADIANS
+    cosine, sine = math.cos(angle), math.sin(angle)
+    if quarter & 1:
+        cosine, sine = -sine, cosine
+    if quarter & 2:
+        cosine, sine = -cosine, -sine
+    return cosine, sine
+
+
+@_inner
+def _add_angles(
+    cosines: np.ndarray,
+    sines: np.ndarray,
+    numbers: np.ndarray,
+    block: tuple[float, float, float, float],
+) -> int:
+    """Return the sum of terms as integers: 256 of at most 2**51 stay below 2**60."""
+    cosine, sine, base, shift = block
+    zero: Any = np.float64(shift).view(np.int64)
+    total = 0
+    for i in range(cosines.size):
+        term = (cosine * cosines[i] - sine * sines[i]) / (base + numbers[i])
+        bits: Any = np.float64(term + shift).view(np.int64)
+        total += bits - zero
+    return total
+
+
+# --- midpoints
+
+
+@_jit
+def fill_midpoints_cpu(
+    points: np.ndarray, first: int, start: float, width: float
+) -> None:
+    """Write the midpoints of consecutive intervals.
+
+    Parameters
+    ----------
+    points : float64[n]
+        Written: start + (first + i + 1/2) width. 8 bytes a point; free of races.
+    first : int
+        Number of the first interval, below 2**52.
+    start, width : float
+        Where interval 0 begins, and the length of each.
+    """
+    for i in range(points.size):
+        points[i] = start + ((first + i) + 0.5) * width

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: MIT
 """Parameters of the workload `series`."""
 
+import math
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, WithJsonSchema, model_validator
 
-from hpcapp.config import Count, Model, parameter
+from hpcapp.config import Count, Model, Real, parameter, rule_broken
+from hpcapp.expression import parse
 
 __all__ = ["LONGEST", "MOST_TERMS", "Parameters"]
 
@@ -15,6 +17,9 @@ LONGEST = 18
 
 MOST_TERMS = 10**15
 """All denominators are then exact as doubles."""
+
+# |sin(theta / 2)| below this, the sum needs more terms than anyone adds
+NEAREST = 1e-6
 
 
 def _digits(value: object) -> object:
@@ -36,12 +41,60 @@ Digits = Annotated[
 ]
 
 
+def _expression(value: object) -> object:
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        raise ValueError("must be a number or an expression in x")
+    parse(value, ("x",))
+    return value
+
+
+Integrand = Annotated[
+    Any,
+    BeforeValidator(_expression),
+    WithJsonSchema(
+        {
+            "anyOf": [{"type": "number"}, {"type": "string"}],
+            "description": "number or expression in x",
+        }
+    ),
+]
+
+
+def _angle(value: float) -> float:
+    if abs(value) > 1e6:
+        raise ValueError("must be from -1e6 to 1e6")
+    if abs(math.sin(value / 2)) < NEAREST:
+        raise ValueError(
+            f"must not be a multiple of 2 pi, where the series diverges: "
+            f"|sin(theta / 2)| must be >= {NEAREST:g}"
+        )
+    return value
+
+
+def _interval(ends: tuple[float, float]) -> tuple[float, float]:
+    if ends[1] <= ends[0]:
+        raise ValueError("must go from a smaller to a larger number")
+    if not math.isfinite(ends[1] - ends[0]):
+        raise ValueError("must be of finite length")
+    return ends
+
+
+# which series a parameter belongs to
+OWNERS = {
+    "digits": "kempner",
+    "theta": "trigonometric",
+    "integrand": "midpoint",
+    "bounds": "midpoint",
+}
+
+
 class Parameters(Model):
     """Which series, and how many terms of it."""
 
-    name: Literal["kempner"] = parameter(
+    name: Literal["kempner", "trigonometric", "midpoint"] = parameter(
         "kempner",
-        "kempner: 1/k without the k that contain a string of digits",
+        "kempner: 1/k without the k that contain a string of digits; trigonometric: "
+        "cos(k theta)/k; midpoint: the midpoint rule for an integral",
         "",
     )
     terms: Count = parameter(
@@ -52,3 +105,18 @@ class Parameters(Model):
     digits: Digits = parameter(
         "9", "kempner: the string that no denominator may contain, in quotes", ""
     )
+    theta: Annotated[Real, AfterValidator(_angle)] = parameter(
+        1.0, "trigonometric: the angle", "radian"
+    )
+    integrand: Integrand = parameter("x**1.5", "midpoint: what to integrate, in x")
+    bounds: Annotated[tuple[Real, Real], AfterValidator(_interval)] = parameter(
+        (0.0, 1.0), "midpoint: [a, b], the interval"
+    )
+
+    @model_validator(mode="after")
+    def _of_this_series(self) -> "Parameters":
+        for key, owner in OWNERS.items():
+            default = type(self).model_fields[key].default
+            if owner != self.name and getattr(self, key) != default:
+                raise rule_broken(key, f"is for name: {owner} only")
+        return self
