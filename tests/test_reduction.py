@@ -233,6 +233,46 @@ def test_accumulator_has_the_stated_length():
     assert zeros().dtype == np.int64
 
 
+def whole(values):
+    """Return the sum in units of the smallest double."""
+    return sum(int(Fraction(value) * 2**1074) for value in values)
+
+
+@pytest.mark.parametrize("spread", [0, 1, 30, 49, 50, 51, 52, 102, 104, 300])
+@pytest.mark.parametrize("top", [-1021, -960, -959, -958, 0, 900, 1017, 1018, 1022])
+def test_values_of_like_and_unlike_exponents_are_exact(spread, top):
+    rng = np.random.default_rng([spread, top + 1100])
+    for size in (1, 2, 1000, 1024, 1025, 2100):
+        exponents = np.maximum(top - rng.integers(0, spread + 1, size), -1073)
+        values = np.ldexp(rng.uniform(0.5, 1.0, size), exponents)
+        values *= rng.choice([-1.0, 1.0], size)
+        # one that needs all bits at either end
+        values[-1] = math.ldexp(1 - 2.0**-53, top)
+        values[0] = math.ldexp(0.5 + 2.0**-53, max(top - spread, -1021))
+        limbs = accumulate(values.tolist())
+        found = sum(int(n) << (32 * k) for k, n in enumerate(limbs[:67]))
+        assert found == whole(values.tolist())
+        assert not limbs[67:].any()
+
+
+@pytest.mark.parametrize("value", [1 - 2.0**-53, 1.0, 1.5, -1 + 2.0**-53, 2.0**-40 / 3])
+def test_full_blocks_of_one_value_are_exact(value):
+    # sums of integers at their largest, and at halfway cases
+    for other in (0.0, 2.0**-51, -(2.0**-52), 2.0**-100, 2.0**-104):
+        values = [value + 0.0] * 1023 + [other]
+        assert to_float(accumulate(values * 2)) == math.fsum(values * 2)
+
+
+@pytest.mark.parametrize("special", [math.inf, math.nan])
+def test_a_special_value_in_one_block_leaves_the_others_alone(special):
+    values = [0.1] * 3000
+    values[1500] = special
+    limbs = accumulate(values)
+    found = sum(int(n) << (32 * k) for k, n in enumerate(limbs[:67]))
+    assert found == whole(values[:1500] + values[1501:])
+    assert limbs[67:].sum() == 1
+
+
 @settings(deadline=None)
 @given(st.integers(-(2**300), 2**300), st.integers(-1074, 700))
 def test_scaled_integers_are_added_exactly(number, exponent):
