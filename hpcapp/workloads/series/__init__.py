@@ -9,7 +9,7 @@ import numpy as np
 
 from hpcapp import reduction
 from hpcapp.config import Model
-from hpcapp.decomposition import Domain
+from hpcapp.decomposition import Domain, Layout
 from hpcapp.device import Device
 from hpcapp.errors import HpcappError
 from hpcapp.workload import Answer, Context, Field, State, Step, Workload
@@ -61,6 +61,10 @@ class Series(Workload):
     def extendable(self) -> frozenset[str]:
         """Return the number of terms, where that changes none of them."""
         return frozenset({"terms"} if self._has_limit else ())
+
+    def memory(self, layout: Layout, rank: int) -> int:  # noqa: ARG002
+        """Return the bytes of tables, or of a piece of points."""
+        return self._summation.memory
 
     @property
     def _has_limit(self) -> bool:

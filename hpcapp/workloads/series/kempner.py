@@ -39,6 +39,7 @@ class Kempner(Summation):
 
     def __init__(self, digits: str) -> None:
         self.digits = digits
+        self.memory = 8 * 10_000 * (len(digits) + 1)
 
     @cached_property
     def _tables(self) -> tuple[NDArray[Any], ...]:

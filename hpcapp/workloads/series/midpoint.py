@@ -38,6 +38,7 @@ class Midpoint(Summation):
     """
 
     chunk = 1 << 27
+    memory = 2 * 8 * PIECE
 
     def __init__(
         self, integrand: str | float, bounds: tuple[float, float], terms: int

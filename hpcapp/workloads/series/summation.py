@@ -65,9 +65,12 @@ class Summation(ABC):
     ----------
     chunk : int
         Terms of a step at most.
+    memory : int
+        Bytes of tables and of arrays of a thread.
     """
 
     chunk: int
+    memory: int
 
     @abstractmethod
     def add(self, device: Device, share: Share) -> NDArray[np.int64]:

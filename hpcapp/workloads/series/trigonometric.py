@@ -39,6 +39,7 @@ class Trigonometric(Summation):
     """
 
     chunk = 1 << 29
+    memory = 3 * 8 * 256
 
     def __init__(self, theta: float) -> None:
         self.theta = theta
