@@ -61,6 +61,13 @@ def test_laplace_compares_its_rungs(root, tmp_path):
     check(done, path, "laplace", rows=9)
 
 
+def test_series_compares_its_rungs(root, tmp_path):
+    path = tmp_path / "series.json"
+    program = ["-m", "tests.benchmarks"]
+    done = run(root, program, "series", "--quick", "--json", path)
+    check(done, path, "series", rows=9)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "rows"), [("startup", 3), ("io", 4), ("memory", 6)])
 def test_jobs_are_measured(root, mpirun, tmp_path, name, rows):

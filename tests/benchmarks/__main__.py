@@ -12,6 +12,7 @@ __all__ = ["main"]
 MODULES = {
     "laplace": "tests.benchmarks.sweeps",
     "mandelbrot": "tests.benchmarks.escapes",
+    "series": "tests.benchmarks.series",
     "startup": "tests.benchmarks.startup",
     "memory": "tests.benchmarks.memory",
     "io": "tests.benchmarks.writing",

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tests.benchmarks.report import Report, Statement
-from tests.benchmarks.timing import Sample, interleave, timed
+from tests.benchmarks.timing import Sample, interleave, pin, timed
 
 __all__ = ["measure"]
 
@@ -69,7 +69,7 @@ def measure(quick: bool) -> Report:
         Updates per second of each rung.
     """
     n, repeats = (256, 2) if quick else (4096, 5)
-    core = _pin()
+    core = pin()
     report = Report(
         "laplace",
         f"{n} x {n} points, float64, one core{core}, {SWEEPS} sweeps a repeat",
@@ -87,14 +87,6 @@ def measure(quick: bool) -> Report:
         "limit, see 'in cache'",
     ]
     return report
-
-
-def _pin() -> str:
-    if not hasattr(os, "sched_setaffinity"):
-        return ""
-    core = max(os.sched_getaffinity(0))
-    os.sched_setaffinity(0, {core})
-    return f" (pinned to {core})"
 
 
 def _measure_copy(n: int, repeats: int) -> float:

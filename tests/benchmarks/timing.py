@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: MIT
 """Repeated measurements in turn, so that a slow minute of the machine hits all."""
 
+import os
 import statistics
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-__all__ = ["Sample", "interleave", "timed"]
+__all__ = ["Sample", "interleave", "pin", "timed"]
 
 
 @dataclass(frozen=True)
@@ -73,3 +74,12 @@ def interleave(
     return {
         name: Sample(tuple(one[name] for one in rounds[1:])) for name in measurements
     }
+
+
+def pin() -> str:
+    """Stay on one core from now on; return which, for a title."""
+    if not hasattr(os, "sched_setaffinity"):
+        return ""
+    core = max(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {core})
+    return f" (pinned to {core})"
