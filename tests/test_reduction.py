@@ -12,6 +12,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from hpcapp import reduction
 from hpcapp.reduction import (
     LIMBS,
     MERGE_LIMIT,
@@ -63,6 +64,20 @@ def exact(values):
 @example([-1.0, 1.0, -SMALLEST])
 def test_sum_is_correctly_rounded(values):
     assert to_float(accumulate(values)) == exact(values)
+
+
+@settings(deadline=None, max_examples=100)
+@given(VALUES)
+def test_exact_is_the_rational_sum(values):
+    total = sum((Fraction(value) for value in values), Fraction(0))
+    assert reduction.exact(accumulate(values)) == total
+
+
+@pytest.mark.parametrize("special", [math.inf, -math.inf, math.nan])
+def test_exact_refuses_what_is_no_number(special):
+    message = f"limbs: must hold a finite sum, got {special}"
+    with pytest.raises(ValueError, match=message):
+        reduction.exact(accumulate([1.0, special]))
 
 
 @settings(deadline=None, max_examples=100)
