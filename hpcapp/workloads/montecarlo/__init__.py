@@ -117,9 +117,16 @@ class MonteCarlo(Workload):
         estimate, error = float(state["estimate"]), float(state["standard_error"])
         n = int(state["samples"])
         text = self.estimator.tell(_with_error(estimate, error))
+        warning = ""
+        if math.isnan(error):
+            warning = (
+                "montecarlo: no standard error: the squares of integrand overflow; "
+                "scale it"
+            )
         return Answer(
-            text=f"{text} (1 standard error) from {_short(n)} samples",
+            text=f"{text} (1 standard error) from {_short(n)} {self.estimator.what}",
             values={"estimate": estimate, "standard_error": error, "samples": n},
+            warning=warning,
         )
 
     def _next_cut(self, done: int) -> int:

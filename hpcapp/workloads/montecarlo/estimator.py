@@ -40,12 +40,15 @@ class Estimator(ABC):
 
     Attributes
     ----------
+    what : str
+        Name of the samples, in the plural.
     align : int
         Ranges of samples are cut at multiples of it.
     most : int
         Samples that one core takes about half a second for.
     """
 
+    what: str = "samples"
     align: int = 1
     most: int = 1
 

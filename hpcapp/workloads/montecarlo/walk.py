@@ -29,6 +29,8 @@ class Walk(Estimator):
     over the number of steps, which is 1. All sums are integers.
     """
 
+    what = "walkers"
+
     def __init__(self, parameters: Any, seed: int) -> None:
         super().__init__(parameters, seed)
         self.length: int = self.parameters.length
@@ -38,7 +40,7 @@ class Walk(Estimator):
     def fields(self) -> tuple[Field, ...]:
         """Return paths, distribution of the ends, and mean squares."""
         return (
-            Field("path", ("path", "step"), "1", "position", "int64"),
+            Field("path", ("walker", "step"), "1", "position", "int64"),
             Field("step", ("step",), "1", "steps", "int64"),
             Field("bin", ("bin",), "1", "end of walk, centre of bin", "int64"),
             Field("histogram", ("bin",), "1", "walkers that end there", "int64"),
@@ -92,9 +94,8 @@ class Walk(Estimator):
 
     def tell(self, estimate: str) -> str:
         """Say what the estimate is."""
-        return (
-            f"mean square distance after {self.length} steps over steps is {estimate}"
-        )
+        walk = f"the mean square distance after {self.length} steps"
+        return f"{walk} is {estimate} times their number"
 
     def warm_up(self, device: Device) -> None:
         """Compile both kernels."""
