@@ -105,6 +105,9 @@ class MonteCarlo(Workload):
             self.estimator.start(state)
         self.estimator.prepare(state)
         done = int(state["samples"])
+        if done:
+            # a run that was stopped at its last yield takes no step any more
+            self.estimator.publish(state)
         while done < n:
             last = self._next_cut(done)
             self.estimator.advance(ctx, done, last)
