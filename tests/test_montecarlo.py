@@ -88,6 +88,14 @@ def test_philox_gives_the_vectors_of_random123(counter, key, words):
     assert out[0].tolist() == expected
 
 
+@pytest.mark.parametrize("first", [2**32 - 5, 2**40 - 1, 2**40 - 1024, 2**40 - 1025])
+def test_blocks_go_on_where_the_low_word_of_the_counter_wraps(first):
+    out = np.empty((1030, 4), np.uint32)
+    fill_words_cpu(out, first, 1, 2, *split_seed(3))
+    for i in (0, 4, 5, 6, 1022, 1023, 1024, 1025, 1029):
+        assert tuple(out[i].tolist()) == block(first + i, 1, 2, 3)
+
+
 @settings(deadline=None, max_examples=60)
 @given(
     st.integers(0, 2**62),
@@ -114,7 +122,7 @@ def is_inside(k, seed):
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize(
     ("first", "last"),
-    [(0, 0), (0, 1), (1, 2), (1, 1), (3, 2200), (1023, 1025), (1024, 4096), (7, 8)],
+    [(0, 0), (0, 1), (1, 2), (1, 1), (3, 4500), (2047, 2049), (2048, 6144), (7, 8)],
 )
 def test_count_inside_is_that_of_plain_python(first, last, seed):
     expected = sum(is_inside(k, seed) for k in range(first, last))
@@ -122,15 +130,15 @@ def test_count_inside_is_that_of_plain_python(first, last, seed):
 
 
 def test_counts_of_parts_add_up_beyond_32_bits():
-    first, last, key = 2**33 - 3000, 2**33 + 2001, split_seed(9)
+    first, last, key = 2**33 - 3000, 2**33 + 2401, split_seed(9)
     expected = sum(is_inside(k, 9) for k in range(first, last))
-    cuts = [first, first + 1, first + 1400, 2**33 + 1, last]
+    cuts = [first, first + 1, first + 2400, 2**33 + 1, last]
     parts = [count_inside_cpu(a, b, *key) for a, b in pairwise(cuts)]
     assert sum(parts) == count_inside_cpu(first, last, *key) == expected
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.parametrize(("first", "count"), [(0, 1), (5, 6), (1, 2500), (2**33, 3)])
+@pytest.mark.parametrize(("first", "count"), [(0, 1), (5, 6), (1, 5000), (2**33, 3)])
 def test_uniform_numbers_are_those_of_plain_python(first, count, seed):
     out = np.empty(count)
     fill_uniform_cpu(out, first, *split_seed(seed))
@@ -198,11 +206,11 @@ def test_walks_are_those_of_plain_python(seed):
 
 def test_walks_side_by_side_are_the_same_as_alone():
     both, parts = np.zeros((2, 11), np.int64), np.zeros((2, 11), np.int64)
-    advance_walkers_cpu(both[0], both[1], 0, 1300, 3, 0)
-    for first in range(0, 1300, 13):
+    advance_walkers_cpu(both[0], both[1], 0, 2600, 3, 0)
+    for first in range(0, 2600, 13):
         advance_walkers_cpu(parts[0], parts[1], first, first + 13, 3, 0)
     assert (both == parts).all()
-    assert both[1].sum() == 1300
+    assert both[1].sum() == 2600
 
 
 # --- runs in this process
