@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
 
 import pytest
 from benchmarks.report import Report, Statement
@@ -66,6 +67,23 @@ def test_series_compares_its_rungs(root, tmp_path):
     program = ["-m", "tests.benchmarks"]
     done = run(root, program, "series", "--quick", "--json", path)
     check(done, path, "series", rows=9)
+
+
+def test_montecarlo_compares_its_rungs(root, tmp_path):
+    path = tmp_path / "montecarlo.json"
+    program = ["-m", "tests.benchmarks"]
+    done = run(root, program, "montecarlo", "--quick", "--json", path)
+    with_dask = find_spec("dask") is not None
+    check(done, path, "montecarlo", rows=6 + with_dask)
+    assert ("Dask is not installed: left out" in done.stdout) != with_dask
+
+
+def test_mandelbrot_compares_its_rungs(root, tmp_path):
+    path = tmp_path / "mandelbrot.json"
+    program = ["-m", "tests.benchmarks"]
+    done = run(root, program, "mandelbrot", "--quick", "--json", path)
+    with_dask = find_spec("dask") is not None
+    check(done, path, "mandelbrot", rows=9 + 3 * with_dask)
 
 
 @pytest.mark.slow

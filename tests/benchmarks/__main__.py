@@ -13,6 +13,7 @@ MODULES = {
     "laplace": "tests.benchmarks.sweeps",
     "mandelbrot": "tests.benchmarks.escapes",
     "series": "tests.benchmarks.series",
+    "montecarlo": "tests.benchmarks.samples",
     "startup": "tests.benchmarks.startup",
     "memory": "tests.benchmarks.memory",
     "io": "tests.benchmarks.writing",
