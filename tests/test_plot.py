@@ -236,6 +236,42 @@ def test_marks_at_powers_of_ten_give_a_logarithmic_axis(tmp_path):
     assert draw(write(tmp_path / "r.nc", marks)).axes[0].get_xscale() == "log"
 
 
+def test_standard_errors_of_a_few_points_are_bars(tmp_path):
+    marks = 10 ** np.arange(5)
+    values, errors = np.array([4.0, 3.2, 3.1, 3.15, 3.14]), 1 / np.sqrt(marks)
+    errors[0] = np.nan
+    known = {
+        "mark": (("mark",), marks, "1", "samples"),
+        "partial": (("mark",), values, "1", "estimate"),
+        "partial_error": (("mark",), errors, "1", "standard error"),
+    }
+    (axes,) = draw(write(tmp_path / "r.nc", known)).axes
+    ((bars,),) = (container[2] for container in axes.containers)
+    ends = np.array([segment[:, 1] for segment in bars.get_segments()])
+    # the first point's is not known
+    errors[0] = 0.0
+    assert ends == pytest.approx(np.stack((values - errors, values + errors), axis=1))
+    assert axes.get_xscale() == "log"
+    # an error of another shape is none
+    known["partial_error"] = (("other",), errors[:3], "1", "standard error")
+    assert draw(write(tmp_path / "s.nc", known)).axes[0].containers == []
+
+
+def test_counts_in_bins_are_bars_from_zero(tmp_path):
+    places, counts = np.arange(-6, 8, 2), [1, 400, 9000, 20000, 9100, 0, 1]
+    known = {
+        "bin": (("bin",), places, "1", "centre of bin"),
+        "histogram": (("bin",), counts, "1", "walkers"),
+    }
+    (axes,) = draw(write(tmp_path / "r.nc", known)).axes
+    (bars,) = axes.containers
+    assert [bar.get_height() for bar in bars] == counts
+    assert [bar.get_x() + 1 for bar in bars] == places.tolist()
+    assert {bar.get_width() for bar in bars} == {2.0}
+    assert axes.get_yscale() == "linear"
+    assert axes.get_ylim()[0] == 0
+
+
 def test_table_of_few_rows_is_lines_with_names_that_are_no_formulas(tmp_path):
     table = {
         "book": (("book",), np.array(["pg99", r"$\bad{$"], object)),

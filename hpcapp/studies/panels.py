@@ -77,6 +77,10 @@ class Curve:
         A line each.
     names : tuple of str
         Of the lines; () for a single one.
+    errors : masked float64[k, n] or None
+        Standard errors, from the variable of that name with ``_error`` at its end.
+    bins : bool
+        Whether these are counts in bins: the last dimension has the name ``bin``.
     """
 
     name: str
@@ -84,6 +88,8 @@ class Curve:
     x: Axis
     rows: Any
     names: tuple[str, ...] = ()
+    errors: Any = None
+    bins: bool = False
 
 
 def choose_panels(file: Any) -> list[Image | Curve]:
@@ -165,12 +171,22 @@ def _image(known: dict[str, Any], name: str, dims: tuple[str, ...]) -> Image:
 def _curve(known: dict[str, Any], name: str, dims: tuple[str, ...]) -> Curve:
     variable = known[name]
     step = ceil(variable.shape[-1] / MOST)
-    rows = np.atleast_2d(np.asarray(variable[..., ::step], float))
     axis = _axis(known, dims[-1], variable.shape[-1])
     names: tuple[str, ...] = ()
+    rows = _rows(variable, step)
     if variable.ndim == 2:
         names = tuple(_row_name(known, dims[0], row) for row in range(len(rows)))
-    return Curve(name, _label(variable), axis, np.ma.masked_invalid(rows), names)
+    error, errors = known.get(f"{name}_error"), None
+    if error is not None and error.dtype.kind in NUMBERS and dimensions(error) == dims:
+        errors = _rows(error, step)
+    # a stride leaves bins out: what remains is no histogram
+    bins = dims[-1] == "bin" and step == 1 and variable.ndim == 1
+    return Curve(name, _label(variable), axis, rows, names, errors, bins)
+
+
+def _rows(variable: Any, step: int) -> Any:
+    rows = np.atleast_2d(np.asarray(variable[..., ::step], float))
+    return np.ma.masked_invalid(rows)
 
 
 def _row_name(known: dict[str, Any], dim: str, row: int) -> str:

@@ -24,7 +24,7 @@ SUFFIXES = (".png", ".svg", ".pdf")
 # 16:9, about 1340 x 760 pixels: sharp on a slide, small in a README
 SIZE, DOTS = (12.8, 7.2), 105
 
-GREY = "#555555"
+GREY, BLUE = "#555555", "#3b528b"
 
 # lines of equal value over a smooth field
 CONTOURS = 8
@@ -176,22 +176,14 @@ def _draw_image(figure: "Figure", axes: "Axes", image: Image) -> None:
 
 
 def _draw_curve(axes: "Axes", curve: Curve) -> None:
-    few = curve.rows.shape[1] <= 40
-    for number, row in enumerate(curve.rows):
-        label = curve.names[number] if curve.names else None
-        axes.plot(
-            curve.x.values,
-            row,
-            color=None if curve.names else "#3b528b",
-            linewidth=2,
-            marker="o" if few else None,
-            markersize=4.5,
-            label=label,
-        )
-    if _log_values(curve.rows):
-        axes.set_yscale("log")
-    if _log_places(curve.x.values):
-        axes.set_xscale("log")
+    if curve.bins:
+        _draw_bins(axes, curve)
+    else:
+        _draw_lines(axes, curve)
+        if _log_values(curve.rows):
+            axes.set_yscale("log")
+        if _log_places(curve.x.values):
+            axes.set_xscale("log")
     if curve.names:
         for text in axes.legend(frameon=False, fontsize=11).get_texts():
             text.set_parse_math(False)
@@ -199,6 +191,25 @@ def _draw_curve(axes: "Axes", curve: Curve) -> None:
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
     _label_axes(axes, curve.x.label, curve.label)
+
+
+def _draw_bins(axes: "Axes", curve: Curve) -> None:
+    """Draw counts as bars that touch, on a scale that starts at 0."""
+    width = float(np.diff(curve.x.values).min())
+    axes.bar(curve.x.values, curve.rows[0], width, color=BLUE, alpha=0.85)
+
+
+def _draw_lines(axes: "Axes", curve: Curve) -> None:
+    few = curve.rows.shape[1] <= 40
+    for number, row in enumerate(curve.rows):
+        look: dict[str, Any] = {"color": None if curve.names else BLUE}
+        look |= {"linewidth": 2, "marker": "o" if few else None, "markersize": 4.5}
+        look["label"] = curve.names[number] if curve.names else None
+        if few and curve.errors is not None:
+            errors = curve.errors[number].filled(0.0)
+            axes.errorbar(curve.x.values, row, errors, capsize=4, **look)
+        else:
+            axes.plot(curve.x.values, row, **look)
 
 
 def _label_axes(axes: "Axes", x: str, y: str) -> None:
