@@ -368,6 +368,12 @@ def test_large_and_small_integrands_have_errors_too(factor):
     assert scaled == pytest.approx(expected, 1e-13)
 
 
+def test_integrands_that_begin_tiny_have_errors_too():
+    chosen = {"estimator": "integral", "integrand": "x**100", "samples": 10_000}
+    estimate, error = outcome(sampling="stratified", **chosen)
+    assert 0 < abs(estimate - 1 / 101) < 4 * error < 1e-5
+
+
 @pytest.mark.parametrize("sampling", ["random", "stratified"])
 def test_constants_are_exact(sampling):
     chosen = {"estimator": "integral", "bounds": (0.0, 0.3), "sampling": sampling}

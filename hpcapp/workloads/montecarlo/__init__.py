@@ -68,15 +68,17 @@ class MonteCarlo(Workload):
 
     def fields(self) -> tuple[Field, ...]:
         """Return estimate, error, their history and what the estimator counts."""
+        text = f"estimate of {self.estimator.meaning}"
+        what = self.estimator.what
         history = (
-            Field("mark", ("mark",), "1", "samples", "int64", "both"),
-            Field("partial", ("mark",), "1", "estimate", kind="both"),
+            Field("mark", ("mark",), "1", what, "int64", "both"),
+            Field("partial", ("mark",), "1", text, kind="both"),
             Field("partial_error", ("mark",), "1", "standard error", kind="both"),
         )
         return (
-            Field("estimate", (), "1", "estimate", kind="both"),
+            Field("estimate", (), "1", text, kind="both"),
             Field("standard_error", (), "1", "standard error", kind="both"),
-            Field("samples", (), "1", "number of samples", "int64", "both"),
+            Field("samples", (), "1", f"number of {what}", "int64", "both"),
             *self.estimator.fields(),
             *(history if self.random else ()),
         )

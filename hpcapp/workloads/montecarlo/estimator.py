@@ -42,6 +42,8 @@ class Estimator(ABC):
     ----------
     what : str
         Name of the samples, in the plural.
+    meaning : str
+        What is estimated, for labels.
     align : int
         Ranges of samples are cut at multiples of it.
     most : int
@@ -49,6 +51,7 @@ class Estimator(ABC):
     """
 
     what: str = "samples"
+    meaning: str = ""
     align: int = 1
     most: int = 1
 

@@ -18,7 +18,8 @@ INSIDE = Field("inside", (), "1", "samples in the circle", "int64", "both")
 class Pi(Estimator):
     """Independent samples; the standard error is that of a binomial count."""
 
-    # 0.5 to 0.8 G samples/s on one core
+    meaning = "pi"
+    # 0.85 G samples/s on one core
     most = 3 << 27
 
     def fields(self) -> tuple[Field, ...]:

@@ -30,6 +30,7 @@ class Walk(Estimator):
     """
 
     what = "walkers"
+    meaning = "mean square distance over steps"
 
     def __init__(self, parameters: Any, seed: int) -> None:
         super().__init__(parameters, seed)
