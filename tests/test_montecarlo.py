@@ -217,7 +217,7 @@ def test_walks_side_by_side_are_the_same_as_alone():
 
 
 class Alone:
-    """A communicator of one of several ranks whose sums are its own."""
+    """A communicator of one rank, without MPI."""
 
     size, rank = 1, 0
 
@@ -524,6 +524,10 @@ def refusal(*lines):
             ["estimator: walk", "steps: 1e6", "samples: 1e7"],
             "5: parameters.samples: must be < 9.22e+06 with 1000000 steps: samples * "
             "steps**2 < 2**63 keeps the sums of squares exact, got 1e7",
+        ),
+        (
+            ["estimator: walk", "steps: 1e6", "samples: 1e6", "paths: 11"],
+            "6: parameters.paths: must be <= 10 with 1000000 steps, got 11",
         ),
         (
             ["estimator: integral", "bounds: [1, 0]"],

@@ -25,6 +25,9 @@ OWNERS = {
     "paths": "walk",
 }
 
+# positions of all paths that are kept, which every rank holds
+POSITIONS = 10**7
+
 # the sums of squares of walkers are 64-bit integers
 SQUARES = 2**63
 
@@ -90,6 +93,9 @@ class Parameters(Model):
                 f"must be < {SQUARES / self.length**2:.3g} with {self.length} steps: "
                 "samples * steps**2 < 2**63 keeps the sums of squares exact",
             )
+        if (self.paths or 0) * self.length > POSITIONS:
+            most = POSITIONS // self.length
+            raise rule_broken("paths", f"must be <= {most} with {self.length} steps")
         return self
 
     def _check_stratified(self) -> None:

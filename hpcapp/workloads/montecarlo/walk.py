@@ -111,7 +111,7 @@ class Walk(Estimator):
 
     def memory(self, threads: int) -> int:
         """Return bytes of tables by step: two a thread, the state's, the paths."""
-        tables: int = 2 * threads + 12 + self.parameters.kept
+        tables: int = 2 * threads + 16 + self.parameters.kept
         return 8 * (self.length + 1) * tables
 
     def _moments(self, ends: NDArray[np.int64]) -> tuple[int, int]:
