@@ -83,7 +83,7 @@ def test_every_compiled_function_has_a_name_of_its_own():
     assert [name for name in ours if "<" in name[1]] == []
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 def test_variants_cached_by_two_processes_are_right_in_a_third(tmp_path):
     def start(*arguments):
         done = subprocess.run(

@@ -66,6 +66,11 @@ VIEWS = {
         "extent": (2e-11, 2e-11),
         "max_iterations": 2000,
     },
+    "bulb": {
+        "center": (-0.125, 0.744),
+        "extent": (0.2, 0.2),
+        "max_iterations": 700,
+    },
     "period three": {
         "center": (-1.7548776662466927, 0.0),
         "extent": (0.03, 0.03),
@@ -133,6 +138,22 @@ def test_area_is_that_of_the_set():
     )
     inside = int((computed(p).counts == 20000).sum())
     assert inside * Plane(p).spacing ** 2 == pytest.approx(1.506484, abs=1e-3)
+
+
+def test_discs_that_are_recognised_lie_inside_the_set():
+    from hpcapp.workloads.mandelbrot.lane_kernels import _BULBS
+
+    edge = np.exp(2j * np.pi * np.arange(720) / 720)
+    for (re, im, square), period in zip(_BULBS, (3, 4, 4), strict=True):
+        c = complex(re, im) + math.sqrt(square) * edge
+        z = np.zeros_like(c)
+        for _ in range(30_000):
+            z = z * z + c
+        start, multiplier = z, np.ones_like(c)
+        for _ in range(period):
+            multiplier, z = multiplier * 2 * z, z * z + c
+        assert np.abs(z - start).max() < 1e-9
+        assert np.abs(multiplier).max() < 0.998
 
 
 def test_axes_have_the_centre_at_the_pixel_of_the_definition():

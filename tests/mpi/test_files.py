@@ -177,6 +177,59 @@ def test_parts_that_do_not_make_up_a_field_are_refused(
     comm.barrier()
 
 
+@pytest.mark.parametrize("writer", sorted(WRITERS))
+def test_lists_stand_in_the_order_of_ranks_and_are_read_by_any(comm, folder, writer):
+    field = Field(
+        *("entry", ("entry",), "1", "entries", "int64", "state"),
+        distributed=True,
+        listed=True,
+    )
+    # rank r holds r entries in one part and two in another; rank 1 holds nothing
+    sizes = [(0, 0) if rank == 1 else (rank, 2) for rank in range(comm.size)]
+    parts, count = [], 0
+    for size in sizes[comm.rank]:
+        values = 100 * comm.rank + np.arange(count, count + size)
+        parts.append(Part(Block((count,), (count + size,)), values))
+        count += size
+    path = str(folder / f"{writer}.nc")
+    job = Job(path, [field], Domain(("y",), (3,)), writer, lambda clocks: {}, False)
+    save(comm, job, State({"entry": parts}))
+    expected = [
+        100 * rank + k for rank, pair in enumerate(sizes) for k in range(sum(pair))
+    ]
+    saved = comm.on_root(lambda: load_saved(path, [field]))
+    state = State(saved.values, saved)
+    assert state.length("entry") == len(expected)
+    found = np.empty(len(expected), np.int64)
+    assert state.read("entry", Block((0,), (found.size,)), found)
+    assert found.tolist() == expected
+    assert State().length("entry") == 0
+    comm.barrier()
+
+
+@pytest.mark.parametrize("finished", [False, True])
+def test_only_a_checkpoint_may_lack_points_and_only_where_the_field_says(
+    comm, folder, finished
+):
+    rows = 3 * comm.size
+    shape = (rows, 4)
+    # the first band of rank 0 is missing
+    parts = bands(comm.rank, [3 * comm.rank], 4, forgotten=(0,))
+    for partial in (False, True):
+        field = Field(
+            "u", ("y", "x"), "1", "u", kind="both", distributed=True, partial=partial
+        )
+        path = str(folder / f"{finished}-{partial}.nc")
+        domain = Domain(("y", "x"), shape)
+        job = Job(path, [field], domain, "gather", lambda clocks: {}, finished)
+        if partial and not finished:
+            save(comm, job, State({"u": parts}))
+        else:
+            with pytest.raises(HpcappError, match=r"must hold each of its"):
+                save(comm, job, State({"u": parts}))
+    comm.barrier()
+
+
 def test_large_parts_go_in_pieces(comm, folder, monkeypatch):
     monkeypatch.setattr("hpcapp.mpi.files.STAGE", 1000)
     monkeypatch.setattr("hpcapp.store.writers.PIECE", 1000)

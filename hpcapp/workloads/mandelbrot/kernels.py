@@ -11,22 +11,28 @@ from numpy.typing import NDArray
 
 from hpcapp.workloads.mandelbrot.lane_kernels import (
     BURST,
+    FIRST,
     LANES,
     Floats,
     Integers,
     all_set,
+    any_going,
+    begin,
     burst,
     columns,
     idle_lanes,
     locate,
+    mark_inside,
     sort_out,
     work_off,
+    write_counts,
 )
 
 __all__ = ["escape_cpu", "follow_cpu"]
 
-# Orbits that wait: 48 bytes each, of which a second-level cache holds this many.
-_QUEUE = 1 << 13
+# Orbits that wait, 48 bytes each: below what the allocator gives back to the system
+# after each call.
+_QUEUE = 1 << 11
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -81,24 +87,34 @@ def escape_cpu(
     fresh, found = idle_lanes()
     x = columns(nx, view)
     began = 0 if julia else 1
+    recognise = interior and not julia
     waiting, live, held = 0, 0, 0
     for r in range(rows.size):
         y = view[1] + (rows[r] - view[5]) * view[3]
         for first in range(0, nx, LANES):
             width = min(LANES, nx - first)
-            locate(fresh, found, x[first : first + LANES], y, view, julia)
-            if interior and not julia and all_set(found):
-                for k in range(width):
-                    flat[r * nx + first + k] = never
-                continue
+            place, pixels = r * nx + first, x[first : first + LANES]
             done = began
-            if began + BURST <= limit:
+            if began + FIRST <= limit:
+                begin(fresh, found, pixels, y, view, julia)
+                done += BURST
+                write_counts(flat, place, width, found)
+                if not any_going(found, done):
+                    continue
+            else:
+                locate(fresh, found, pixels, y, view, julia)
+            if recognise:
+                mark_inside(found, pixels, y)
+                if all_set(found):
+                    flat[place : place + width] = never
+                    continue
+            if done > began:
                 burst(fresh, found)
                 done += BURST
-            recognise = interior and not julia
+                write_counts(flat, place, width, found)
             waiting = sort_out(
                 flat,
-                r * nx + first,
+                place,
                 width,
                 fresh,
                 found,

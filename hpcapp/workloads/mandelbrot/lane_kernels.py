@@ -11,28 +11,43 @@ from numpy.typing import NDArray
 
 __all__ = [
     "BURST",
+    "FIRST",
     "LANES",
     "Floats",
     "Integers",
     "all_set",
+    "any_going",
+    "begin",
     "burst",
     "columns",
     "idle_lanes",
     "locate",
+    "mark_inside",
     "sort_out",
     "work_off",
+    "write_counts",
 ]
 
 # Orbits side by side: the compiler makes vectors of them.
 LANES = 32
-# Iterations of new pixels before they are sorted out; a lane does twice as many
-# between two looks.
-BURST = 8
-_BOUT = 2 * BURST
+# Iterations without a branch; those of new pixels at most before they are sorted out;
+# those of a lane between two looks.
+BURST = 4
+FIRST = 2 * BURST
+_BOUT = 4 * BURST
 
 # The set's two largest discs end where |multiplier| = 1. Within this distance of 1 the
 # rounded orbit is followed instead: there it might escape.
 _MARGIN = 1e-6
+
+# Discs inside the components of period 3 and 4: re and |im| of the centre, squared
+# radius. The multiplier of their edge is below 0.998 (a test follows its orbits), hence
+# that of all their points: it is an analytic function of c.
+_BULBS = (
+    (-0.12493595, 0.74392446, 0.0941**2),
+    (-1.30907466, 0.0, 0.0587**2),
+    (0.28100847, 0.53105815, 0.0437**2),
+)
 
 _IDLE = -(1 << 60)
 _NEVER = 1 << 60
@@ -45,7 +60,7 @@ _SHIFT = np.uint64(58)
 _ONE = np.uint64(1)
 _ZERO = np.uint64(0)
 
-_inner = njit(error_model="numpy", nogil=True)
+_inner = njit(error_model="numpy", nogil=True, inline="always")
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -82,24 +97,37 @@ def columns(nx: int, view: Floats) -> Floats:
 def locate(
     lanes: Floats, marks: Integers, x: Floats, y: float, view: Floats, julia: bool
 ) -> None:
-    """Set lanes to pixels, and tell which lie inside one of the set's two discs.
+    """Set lanes to pixels: to z_1 = c, or of a Julia set to z_0."""
+    for k in range(LANES):
+        lanes[_ZR + k], lanes[_ZI + k] = x[k], y
+        lanes[_CR + k] = view[6] if julia else x[k]
+        lanes[_CI + k] = view[7] if julia else y
+        lanes[_MOST + k] = 0.0
+        marks[_N + k], marks[_INSIDE + k] = (0 if julia else 1), 0
+
+
+@_inner
+def begin(
+    lanes: Floats, marks: Integers, x: Floats, y: float, view: Floats, julia: bool
+) -> None:
+    """Do as `locate` and then `burst`, without the way through memory."""
+    re, im, began = view[6], view[7], 0 if julia else 1
+    for k in range(LANES):
+        c, d = (re, im) if julia else (x[k], y)
+        a, b, largest, count = _iterate(x[k], y, c, d, 0.0)
+        lanes[_ZR + k], lanes[_ZI + k], lanes[_MOST + k] = a, b, largest
+        lanes[_CR + k], lanes[_CI + k] = c, d
+        marks[_N + k], marks[_INSIDE + k] = began + count, 0
+
+
+@_inner
+def mark_inside(marks: Integers, x: Floats, y: float) -> None:
+    """Tell which pixels lie inside one of the set's two largest discs.
 
     Inside the cardioid, c = (1 - v^2) / 4 with |1 - v| < 1: with u = c - 1/4 and
     q = |u|^2 that is sqrt(q) > 2 q + Re u. Inside the disc of period 2,
     |4 (c + 1)| < 1. A margin is left out of both.
     """
-    began = 0 if julia else 1
-    for k in range(LANES):
-        # z_1 = c; of a Julia set the pixel is z_0
-        lanes[_ZR + k], lanes[_ZI + k] = x[k], y
-        lanes[_CR + k], lanes[_CI + k] = x[k], y
-        lanes[_MOST + k] = 0.0
-        marks[_N + k], marks[_INSIDE + k] = began, 0
-    if julia:
-        re, im = view[6], view[7]
-        for k in range(LANES):
-            lanes[_CR + k], lanes[_CI + k] = re, im
-        return
     y2 = y * y
     # the discs reach from -1.25 to 0.375 and up to 0.6496
     if y2 > 0.43 or x[LANES - 1] < -1.26 or x[0] > 0.38:
@@ -114,6 +142,15 @@ def locate(
 
 
 @_inner
+def _in_bulb(re: float, im: float) -> bool:
+    """Tell whether a point lies in one of the smaller discs."""
+    for x, y, square in _BULBS:
+        if (re - x) * (re - x) + (im - y) * (im - y) < square:
+            return True
+    return False
+
+
+@_inner
 def all_set(marks: Integers) -> bool:
     """Tell whether all lanes are marked."""
     every = np.int64(1)
@@ -123,19 +160,49 @@ def all_set(marks: Integers) -> bool:
 
 
 @_inner
-def burst(lanes: Floats, marks: Integers) -> None:
-    """Do some iterations of all lanes; count those before an escape."""
+def write_counts(flat: NDArray[np.int32], place: int, width: int, n: Integers) -> None:
+    """Write the iterations done."""
+    for k in range(width):
+        flat[place + k] = n[_N + k]
+
+
+@_inner
+def any_going(marks: Integers, done: int) -> bool:
+    """Tell whether any orbit has not escaped in the iterations done."""
+    going = np.int64(0)
     for k in range(LANES):
-        a, b, c, d = lanes[_ZR + k], lanes[_ZI + k], lanes[_CR + k], lanes[_CI + k]
-        largest, count = lanes[_MOST + k], np.int64(0)
-        for _ in range(BURST):
-            a2, b2 = a * a, b * b
-            m = a2 + b2
-            # the maximum so far stays above 4, also where m becomes NaN
-            largest = m if m > largest else largest
-            count += np.int64(largest <= 4.0)
-            b = 2 * a * b + d
-            a = a2 - b2 + c
+        going |= np.int64(marks[_N + k] == done)
+    return bool(going == 1)
+
+
+@_inner
+def _iterate(
+    a: float, b: float, c: float, d: float, largest: float
+) -> tuple[float, float, float, np.int64]:
+    """Do some iterations of one orbit; count those before an escape."""
+    count = np.int64(0)
+    for _ in range(BURST):
+        a2, b2 = a * a, b * b
+        m = a2 + b2
+        # the maximum so far stays above 4, also where m becomes NaN
+        largest = m if m > largest else largest
+        count += np.int64(largest <= 4.0)
+        b = 2 * a * b + d
+        a = a2 - b2 + c
+    return a, b, largest, count
+
+
+@_inner
+def burst(lanes: Floats, marks: Integers) -> None:
+    """Do the next iterations of all lanes."""
+    for k in range(LANES):
+        a, b, largest, count = _iterate(
+            lanes[_ZR + k],
+            lanes[_ZI + k],
+            lanes[_CR + k],
+            lanes[_CI + k],
+            lanes[_MOST + k],
+        )
         lanes[_ZR + k], lanes[_ZI + k], lanes[_MOST + k] = a, b, largest
         marks[_N + k] += count
 
@@ -153,19 +220,14 @@ def sort_out(
     queue: Floats,
     waiting: int,
 ) -> int:
-    """Write what has ended in the first burst; let the other orbits wait."""
-    for k in range(width):
-        flat[place + k] = marks[_N + k]
-    going = np.int64(0)
-    for k in range(LANES):
-        going |= np.int64(marks[_N + k] == done)
-    if going == 0:
-        return waiting
+    """Let the orbits that have not escaped wait, unless they are known to stay."""
     for k in range(width):
         if marks[_N + k] < done:
             continue
         flat[place + k] = never
-        if recognise and marks[_INSIDE + k]:
+        if recognise and (
+            marks[_INSIDE + k] or _in_bulb(lanes[_CR + k], abs(lanes[_CI + k]))
+        ):
             continue
         queue[waiting, 0], queue[waiting, 1] = lanes[_ZR + k], lanes[_ZI + k]
         queue[waiting, 2], queue[waiting, 3] = lanes[_CR + k], lanes[_CI + k]
@@ -259,8 +321,8 @@ def work_off(
                 )
         if live == 0 or (taken == waiting and not to_the_end):
             return live, held
-        burst(lanes, marks)
-        burst(lanes, marks)
+        for _ in range(_BOUT // BURST):
+            burst(lanes, marks)
         ended = _ended(lanes, marks, interior, limit)
 
 
