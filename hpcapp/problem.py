@@ -177,8 +177,19 @@ def dump_yaml(document: dict[str, Any]) -> str:
     from io import StringIO
 
     from ruamel.yaml import YAML
+    from ruamel.yaml.representer import SafeRepresenter
 
+    class Representer(SafeRepresenter):
+        """Quotes what begins with a sign: a plain ``?0`` is not read back."""
+
+        def quote(self, text: str) -> Any:
+            plain = text[:1].isalnum() or text[:1] in ("", ".", "/", "_", "~")
+            style = None if plain else "'"
+            return self.represent_scalar("tag:yaml.org,2002:str", text, style)
+
+    Representer.add_representer(str, Representer.quote)
     yaml = YAML(typ="safe", pure=True)
+    yaml.Representer = Representer
     yaml.default_flow_style = None
     yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
     stream = StringIO()

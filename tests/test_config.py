@@ -18,7 +18,8 @@ from hpcapp.discovery import find_workload
 from hpcapp.errors import ConfigError, Exit, PlanError
 from hpcapp.messages import LIMIT, nearest, shown
 from hpcapp.planning import make_plan
-from hpcapp.problem import parse_problem, read_problem
+from hpcapp.problem import dump_yaml, parse_problem, read_problem
+from hpcapp.yaml_source import parse_yaml
 
 HEAD = "workload: laplace\nparameters:\n"
 
@@ -504,6 +505,12 @@ def round_trip(first):
     again = parse_problem(first.text(), first.config.origin, (), {})
     assert again.config == first.config
     assert again.text() == first.text()
+
+
+@pytest.mark.parametrize("text", ["?0", "?", "- a", "!x", "&a", "*b", "%x", "`", "|"])
+def test_texts_that_begin_with_a_sign_read_back_equal(text):
+    document = {"output": {"directory": text}, "list": [text, 1]}
+    assert parse_yaml(dump_yaml(document), "x").values == document
 
 
 @settings(deadline=None, max_examples=60)
