@@ -69,7 +69,7 @@ def measure(quick: bool) -> Report:
         _measure_view(report, view, n, repeats)
     if cores:
         os.sched_setaffinity(0, cores)
-    _measure_balance(report, 128 if quick else 2048)
+    _measure_balance(report, 128 if quick else 8192)
     if find_spec("dask") is None:
         report.notes.append("dask is not installed: its rung is left out")
     return report
