@@ -180,14 +180,9 @@ def dump_yaml(document: dict[str, Any]) -> str:
     from ruamel.yaml.representer import SafeRepresenter
 
     class Representer(SafeRepresenter):
-        """Quotes what begins with a sign: a plain ``?0`` is not read back."""
+        """One of our own, since representers are kept by class."""
 
-        def quote(self, text: str) -> Any:
-            plain = text[:1].isalnum() or text[:1] in ("", ".", "/", "_", "~")
-            style = None if plain else "'"
-            return self.represent_scalar("tag:yaml.org,2002:str", text, style)
-
-    Representer.add_representer(str, Representer.quote)
+    Representer.add_representer(str, _represent_text)
     yaml = YAML(typ="safe", pure=True)
     yaml.Representer = Representer
     yaml.default_flow_style = None
@@ -199,6 +194,13 @@ def dump_yaml(document: dict[str, Any]) -> str:
     yaml.allow_unicode = not any(char in text for char in "\x85\u2028\u2029")
     yaml.dump(json.loads(text), stream)
     return stream.getvalue()
+
+
+def _represent_text(representer: Any, text: str) -> Any:
+    # quoted where it begins with a sign: a plain ?0 is not read back
+    plain = text[:1].isalnum() or text[:1] in ("", ".", "/", "_", "~")
+    style = None if plain else "'"
+    return representer.represent_scalar("tag:yaml.org,2002:str", text, style)
 
 
 def _problem(source: Source, environ: Mapping[str, str]) -> Problem:

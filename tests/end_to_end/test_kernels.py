@@ -65,6 +65,7 @@ def test_no_kernel_is_compiled_after_the_warm_up(tmp_path, config):
     assert done.stdout.strip() == "[]"
 
 
+@pytest.mark.slow
 def test_cold_caches_of_two_jobs_at_once_do_not_get_mixed_up(mpirun, tmp_path):
     environ = {**os.environ, "PYTHONPATH": str(ROOT)}
     environ["NUMBA_CACHE_DIR"] = str(tmp_path / "cache")
