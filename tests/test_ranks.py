@@ -70,20 +70,22 @@ def test_contract(mpirun, ranks, tests):
 
 
 @pytest.mark.medium
-def test_mpi_and_contract_with_open_mpi():
+@pytest.mark.parametrize(
+    "tests", ["mpi", pytest.param("contract", marks=pytest.mark.slow)]
+)
+def test_with_open_mpi(tests):
     folder = os.environ.get("HPCAPP_TEST_OPENMPI", "")
     if not folder:
         pytest.skip("no second environment: HPCAPP_TEST_OPENMPI is not set")
     bin_folder = Path(folder, "bin")
-    for tests in ("mpi", "contract"):
-        run_tests(
-            bin_folder / "mpirun",
-            bin_folder / "python",
-            3,
-            tests,
-            240,
-            open_mpi_environ(),
-        )
+    run_tests(
+        bin_folder / "mpirun",
+        bin_folder / "python",
+        3,
+        tests,
+        240,
+        open_mpi_environ(),
+    )
 
 
 def open_mpi_environ():
