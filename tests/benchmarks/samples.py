@@ -15,7 +15,7 @@ import numba
 import numpy as np
 
 from tests.benchmarks.report import Report, Statement
-from tests.benchmarks.timing import interleave, timed
+from tests.benchmarks.timing import interleave, pin, timed
 
 __all__ = ["measure"]
 
@@ -70,7 +70,7 @@ def measure(quick: bool) -> Report:
         Samples per second of each rung.
     """
     samples, repeats = (200_000, 2) if quick else (200_000_000, 5)
-    core = _pin()
+    core = pin()
     report = Report(
         "montecarlo",
         f"pi and other estimates, one core{core}",
@@ -92,14 +92,6 @@ def measure(quick: bool) -> Report:
     text = f"hpcapp >= {WANTED} x {LOOP}: {ratio:.1f}"
     report.requirements.append(Statement(text, ratio >= WANTED))
     return report
-
-
-def _pin() -> str:
-    if not hasattr(os, "sched_setaffinity"):
-        return ""
-    core = max(os.sched_getaffinity(0))
-    os.sched_setaffinity(0, {core})
-    return f" (pinned to {core})"
 
 
 Rungs = dict[str, tuple[int, Callable[[], object]]]
