@@ -9,7 +9,7 @@ import math
 import os
 import re
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -20,11 +20,16 @@ from pydantic import (
     WithJsonSchema,
 )
 
+from hpcapp.expression import parse
+
 __all__ = [
     "Count",
     "Duration",
+    "FunctionOfX",
+    "FunctionOfXY",
     "Grid",
     "Integer",
+    "Interval",
     "NamedPath",
     "PathText",
     "Real",
@@ -153,3 +158,36 @@ NamedPath = Annotated[PathText, BeforeValidator(_name)]
 
 # as many as the domain of the workload has axes, which is checked with that
 Grid = Annotated[tuple[Count, ...], Field(min_length=1, max_length=3)]
+
+
+def _increasing(ends: tuple[float, float]) -> tuple[float, float]:
+    if ends[1] <= ends[0]:
+        raise ValueError("must go from a smaller to a larger number")
+    if not 1e-100 <= ends[1] - ends[0] <= 1e100:
+        # lengths and spacings are squared
+        raise ValueError("must be from 1e-100 to 1e100 long")
+    return ends
+
+
+Interval = Annotated[tuple[Real, Real], AfterValidator(_increasing)]
+
+
+def _function(*variables: str) -> tuple[BeforeValidator, WithJsonSchema]:
+    """Return what checks and describes a number or an expression."""
+
+    def check(value: object) -> object:
+        if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+            names = " and ".join(variables)
+            raise ValueError(f"must be a number or an expression in {names}")
+        parse(value, variables)
+        return value
+
+    schema = {
+        "anyOf": [{"type": "number"}, {"type": "string"}],
+        "description": f"number or expression in {', '.join(variables)}",
+    }
+    return BeforeValidator(check), WithJsonSchema(schema)
+
+
+FunctionOfX = Annotated[Any, *_function("x")]
+FunctionOfXY = Annotated[Any, *_function("x", "y")]

@@ -16,10 +16,11 @@ PACKAGE = Path(__file__).parent.parent / "hpcapp"
 
 # a folder stands for all modules inside; "" is hpcapp itself
 LAYERS = (
-    ("", "errors", "clock", "postfix", "values"),
+    ("", "errors", "clock", "postfix"),
     ("yaml_source", "log", "decomposition", "expression_kernels"),
     ("reduction_kernels", "checksum_kernels"),
     ("messages", "expression", "evaluation", "reduction", "checksum"),
+    ("values",),
     ("config",),
     ("device", "mpi"),
     ("fields",),

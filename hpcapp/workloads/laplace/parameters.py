@@ -1,54 +1,18 @@
 # SPDX-License-Identifier: MIT
 """Parameters of the workload `laplace`."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    Field,
-    WithJsonSchema,
-    model_validator,
-)
+from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 
 from hpcapp.config import Count, Integer, Model, Real, parameter, rule_broken
-from hpcapp.expression import parse
+from hpcapp.values import FunctionOfXY, Interval
 
-__all__ = ["Boundary", "Expression", "Parameters", "rounding_floor"]
+__all__ = ["Boundary", "Parameters", "rounding_floor"]
 
-
-def _expression(value: object) -> object:
-    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-        raise ValueError("must be a number or an expression in x and y")
-    parse(value, ("x", "y"))
-    return value
-
-
-Expression = Annotated[
-    Any,
-    BeforeValidator(_expression),
-    WithJsonSchema(
-        {
-            "anyOf": [{"type": "number"}, {"type": "string"}],
-            "description": "number or expression in x, y",
-        }
-    ),
-]
 
 # more points than this on two axes have more than 2^63 bytes
 Points = Annotated[Integer, Field(ge=3, le=10**9)]
-
-
-def _increasing(ends: tuple[float, float]) -> tuple[float, float]:
-    if ends[1] <= ends[0]:
-        raise ValueError("must go from a smaller to a larger number")
-    if not 1e-100 <= ends[1] - ends[0] <= 1e100:
-        # the spacing is squared
-        raise ValueError("must be from 1e-100 to 1e100 long")
-    return ends
-
-
-Interval = Annotated[tuple[Real, Real], AfterValidator(_increasing)]
 
 
 def _not_negative(value: float) -> float:
@@ -68,10 +32,10 @@ Tolerance = Annotated[
 class Boundary(Model):
     """Dirichlet values of the four sides."""
 
-    left: Expression = parameter(0.0, "value on the side x = x0, in x and y")
-    right: Expression = parameter(0.0, "value on the side x = x1, in x and y")
-    bottom: Expression = parameter(0.0, "value on the side y = y0, in x and y")
-    top: Expression = parameter("sin(pi*x)", "value on the side y = y1, in x and y")
+    left: FunctionOfXY = parameter(0.0, "value on the side x = x0, in x and y")
+    right: FunctionOfXY = parameter(0.0, "value on the side x = x1, in x and y")
+    bottom: FunctionOfXY = parameter(0.0, "value on the side y = y0, in x and y")
+    top: FunctionOfXY = parameter("sin(pi*x)", "value on the side y = y1, in x and y")
 
 
 def rounding_floor(shape: tuple[int, int]) -> float:
@@ -93,7 +57,7 @@ class Parameters(Model):
         description="Dirichlet values: numbers or expressions in x, y",
         json_schema_extra={"unit": "1"},
     )
-    source: Expression = parameter(
+    source: FunctionOfXY = parameter(
         0.0, "right-hand side of Poisson's equation, in x and y"
     )
     method: Literal["jacobi", "sor"] = parameter(

@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: MIT
 """Parameters of the workload `montecarlo`."""
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
 from pydantic import model_validator as validator
 
-from hpcapp.config import Count, Model, Real, parameter, rule_broken
-from hpcapp.expression import parse
+from hpcapp.config import Count, Model, parameter, rule_broken
+from hpcapp.values import FunctionOfX, Interval
 
 __all__ = ["Parameters"]
 
@@ -32,31 +31,6 @@ POSITIONS = 10**7
 SQUARES = 2**63
 
 
-def _expression(value: object) -> object:
-    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-        raise ValueError("must be a number or an expression in x")
-    parse(value, ("x",))
-    return value
-
-
-Integrand = Annotated[
-    Any,
-    BeforeValidator(_expression),
-    WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "string"}]}),
-]
-
-
-def _increasing(ends: tuple[float, float]) -> tuple[float, float]:
-    if ends[1] <= ends[0]:
-        raise ValueError("must go from a smaller to a larger number")
-    if not 1e-100 <= ends[1] - ends[0] <= 1e100:
-        raise ValueError("must be from 1e-100 to 1e100 long")
-    return ends
-
-
-Bounds = Annotated[tuple[Real, Real], AfterValidator(_increasing)]
-
-
 class Parameters(Model):
     """What to estimate, and from how many samples."""
 
@@ -67,10 +41,10 @@ class Parameters(Model):
     sampling: Literal["random", "stratified"] = parameter(
         "random", "independent samples, or one in each of equal cells (no walk)", ""
     )
-    integrand: Integrand | None = parameter(
+    integrand: FunctionOfX | None = parameter(
         None, f"for integral: expression in x; null: {INTEGRAND}"
     )
-    bounds: Bounds | None = parameter(None, "for integral: [a, b]; null: [0, 1]")
+    bounds: Interval | None = parameter(None, "for integral: [a, b]; null: [0, 1]")
     steps: Count | None = parameter(
         None, f"for walk: steps of each walker; null: {STEPS}", le=10**6
     )

@@ -3,12 +3,12 @@
 
 import math
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, WithJsonSchema, model_validator
 
 from hpcapp.config import Count, Model, Real, parameter, rule_broken
-from hpcapp.expression import parse
+from hpcapp.values import FunctionOfX, Interval
 
 __all__ = ["LONGEST", "MOST_TERMS", "Parameters"]
 
@@ -41,25 +41,6 @@ Digits = Annotated[
 ]
 
 
-def _expression(value: object) -> object:
-    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-        raise ValueError("must be a number or an expression in x")
-    parse(value, ("x",))
-    return value
-
-
-Integrand = Annotated[
-    Any,
-    BeforeValidator(_expression),
-    WithJsonSchema(
-        {
-            "anyOf": [{"type": "number"}, {"type": "string"}],
-            "description": "number or expression in x",
-        }
-    ),
-]
-
-
 def _angle(value: float) -> float:
     if abs(value) > 1e6:
         raise ValueError("must be from -1e6 to 1e6")
@@ -69,14 +50,6 @@ def _angle(value: float) -> float:
             f"|sin(theta / 2)| must be >= {NEAREST:g}"
         )
     return value
-
-
-def _interval(ends: tuple[float, float]) -> tuple[float, float]:
-    if ends[1] <= ends[0]:
-        raise ValueError("must go from a smaller to a larger number")
-    if not math.isfinite(ends[1] - ends[0]):
-        raise ValueError("must be of finite length")
-    return ends
 
 
 # which series a parameter belongs to
@@ -108,10 +81,8 @@ class Parameters(Model):
     theta: Annotated[Real, AfterValidator(_angle)] = parameter(
         1.0, "trigonometric: the angle", "radian"
     )
-    integrand: Integrand = parameter("x**1.5", "midpoint: what to integrate, in x")
-    bounds: Annotated[tuple[Real, Real], AfterValidator(_interval)] = parameter(
-        (0.0, 1.0), "midpoint: [a, b], the interval"
-    )
+    integrand: FunctionOfX = parameter("x**1.5", "midpoint: what to integrate, in x")
+    bounds: Interval = parameter((0.0, 1.0), "midpoint: [a, b], the interval")
 
     @model_validator(mode="after")
     def _of_this_series(self) -> "Parameters":
