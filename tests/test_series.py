@@ -373,7 +373,7 @@ def test_an_extended_run_has_the_bits_of_a_long_one(mpirun, hpcapp, tmp_path, na
         ("theta: 6.283185307179586", "must be >= 1e-06, got 6.283185307179586"),
         ("theta: 1e7", "must be from -1e6 to 1e6, got 1e7"),
         ("bounds: [1, 1]", "must go from a smaller to a larger number, got [1, 1]"),
-        ("bounds: [-1e308, 1e308]", "must be of finite length"),
+        ("bounds: [-1e308, 1e308]", "must be from 1e-100 to 1e100 long"),
         ("integrand: y", "unknown name 'y' at column 1 (variables: x), got y"),
         ("integrand: [1]", "must be a number or an expression in x, got [1]"),
         ("theta: 2.0", "is for name: trigonometric only, got 2.0"),
