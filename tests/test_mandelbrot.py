@@ -48,6 +48,11 @@ def computed(p, limit=None):
     return Chunk.compute(rows, plane, limit or p.max_iterations)
 
 
+def picture(p):
+    chunk = computed(p)
+    return chunk.counts[np.argsort(chunk.rows)]
+
+
 VIEWS = {
     "whole": {"center": (-0.75, 0.0), "extent": (3.2, 2.4), "max_iterations": 150},
     "far": {"center": (30.0, -4e8), "extent": (1e9, 1e9), "max_iterations": 50},
@@ -86,14 +91,54 @@ VIEWS = {
 @pytest.mark.parametrize("view", VIEWS)
 def test_counts_are_those_of_the_plain_loop(view, interior):
     p = Parameters(shape=(21, 45), interior=interior, **VIEWS[view])
-    assert np.array_equal(computed(p).counts, plain(p))
+    assert np.array_equal(picture(p), plain(p))
+
+
+@pytest.mark.parametrize("interior", [True, False])
+@pytest.mark.parametrize("julia", [None, (-0.7, 0.0), (-0.7, 0.2)])
+@pytest.mark.parametrize("ny", [1, 2, 7, 8])
+def test_mirrored_rows_have_the_counts_of_the_plain_loop(ny, julia, interior):
+    p = Parameters(
+        shape=(ny, 40),
+        center=(-0.6, 0.0),
+        extent=(2.6, 2.0),
+        julia=julia,
+        max_iterations=70,
+        interior=interior,
+    )
+    assert np.array_equal(picture(p), plain(p))
+    # only rows at hand have images
+    some = np.array([row for row in (6, 1, 2, 5, 0) if row < ny])
+    chunk = Chunk.compute(some, Plane(p), 70)
+    assert sorted(chunk.rows) == sorted(some)
+    assert np.array_equal(chunk.counts, plain(p)[chunk.rows])
+
+
+def test_orbits_of_mirrored_rows_go_on_from_their_own_places():
+    p = Parameters(
+        shape=(24, 31),
+        center=(-0.6, 0.0),
+        extent=(2.6, 2.0),
+        max_iterations=200,
+        interior=False,
+    )
+    plane = Plane(p)
+    chunk = computed(p, 20)
+    alone = [Chunk.compute(np.array([row]), plane, 20) for row in range(24)]
+    assert chunk.places.size == sum(one.places.size for one in alone) > 100
+    for k, row in enumerate(chunk.rows):
+        mine = chunk.places // 31 == k
+        order = np.argsort(chunk.places[mine])
+        one = np.argsort(alone[row].places)
+        assert np.array_equal(chunk.places[mine][order] % 31, alone[row].places[one])
+        assert np.array_equal(chunk.z[mine][order], alone[row].z[one])
 
 
 @pytest.mark.parametrize("julia", [None, (-0.4, 0.6)])
 @pytest.mark.parametrize("most", [1, 2, 7, 8, 9, 10, 16, 17, 24, 25, 26, 41])
 def test_counts_are_right_at_every_limit_of_the_bursts(most, julia):
     p = Parameters(shape=(13, 70), julia=julia, max_iterations=most)
-    assert np.array_equal(computed(p).counts, plain(p))
+    assert np.array_equal(picture(p), plain(p))
 
 
 @pytest.mark.parametrize("interior", [True, False])
@@ -120,9 +165,9 @@ def test_queue_that_is_filled_many_times_loses_no_pixel():
         shape=(150, 200), center=(-0.1, 0.9), extent=(1.0, 1.0), max_iterations=90
     )
     wide = Parameters(**{**p.model_dump(), "interior": False})
-    assert np.array_equal(computed(p).counts, computed(wide).counts)
+    assert np.array_equal(picture(p), picture(wide))
     # the plain loop at a few rows
-    found = computed(p).counts
+    found = picture(p)
     few = plain(p.model_copy(update={"shape": (150, 200)}))[::37]
     assert np.array_equal(found[::37], few)
 
@@ -136,7 +181,7 @@ def test_area_is_that_of_the_set():
         extent=(3.2, 2.4),
         max_iterations=20000,
     )
-    inside = int((computed(p).counts == 20000).sum())
+    inside = int((picture(p) == 20000).sum())
     assert inside * Plane(p).spacing ** 2 == pytest.approx(1.506484, abs=1e-3)
 
 
@@ -202,13 +247,26 @@ def test_predicted_costs_balance_the_iterations_that_are_done(view):
     bands = cut_bands(np.arange(512), band_rows(p.shape))
     costs = predict_costs(bands, Plane(p), 8, Device())
     # nothing is recognised as interior: the counts are what is done
-    done = computed(p).counts.sum(axis=1)
+    done = picture(p).sum(axis=1)
     shares = [share_cost(bands, costs, 8, rank) for rank in range(8)]
     loads = np.array([sum(done[band].sum() for band in share) for share in shares])
     assert loads.max() / loads.mean() < 1.05
     blocks = [share_block(np.arange(512), 8, rank)[0] for rank in range(8)]
     by_block = np.array([done[rows].sum() for rows in blocks])
     assert loads.max() < by_block.max()
+
+
+@pytest.mark.parametrize("ny", [1, 2, 256, 1023, 1024])
+def test_mirrored_rows_are_in_one_band(ny):
+    painter = Painter(Plane(Parameters(shape=(ny, 1024))), Device())
+    painter.todo = np.setdiff1d(painter.todo, [3, ny // 2 + 7])
+    bands = painter.bands()
+    assert sorted(np.concatenate(bands)) == painter.todo.tolist()
+    for row in painter.todo:
+        (band,) = (band for band in bands if row in band)
+        opposite = 2 * (ny // 2) - row
+        assert opposite in band or opposite not in painter.todo
+        assert band.size <= band_rows((ny, 1024)) + 1
 
 
 def test_bands_do_not_depend_on_the_ranks_and_are_small():

@@ -10,6 +10,7 @@ import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 
 from tests.benchmarks import series_rungs
 from tests.benchmarks.report import Report, Statement
@@ -17,7 +18,7 @@ from tests.benchmarks.timing import interleave, pin, timed
 
 __all__ = ["measure"]
 
-PLAIN, ARRAYS, OURS = "plain Numba", "NumPy", "hpcapp"
+PLAIN, ARRAYS, DASK, OURS = "plain Numba", "NumPy", "Dask", "hpcapp"
 
 # times the speed of plain Numba
 WANTED = {"kempner": 6.5, "trigonometric": 3.0, "midpoint": 3.0}
@@ -48,7 +49,7 @@ class Rung:
 
 
 def measure(quick: bool) -> Report:
-    """Measure all three series at 1e8 terms, NumPy at 1e7.
+    """Measure all three series at 1e8 terms, NumPy and Dask at 1e7.
 
     Parameters
     ----------
@@ -64,7 +65,7 @@ def measure(quick: bool) -> Report:
     core = pin()
     report = Report(
         "series",
-        f"{terms:.0e} terms (NumPy {terms // 10:.0e}), float64, one core{core}",
+        f"{terms:.0e} terms (NumPy, Dask {terms // 10:.0e}), float64, one core{core}",
         ("series", "what", "G terms/s", "best", "spread", "times plain Numba"),
     )
     for name in WANTED:
@@ -84,13 +85,17 @@ def measure(quick: bool) -> Report:
         "kempner: 1/k without the digit 9; trigonometric: cos(k)/k; midpoint: x**1.5 "
         "on [0, 1]. A term of kempner is a denominator looked at."
     )
+    if not find_spec("dask"):
+        report.notes.append("Dask is not installed: left out")
     return report
 
 
 def _rungs(name: str, terms: int) -> dict[str, Rung]:
     stem = {"trigonometric": "cosines"}.get(name, name)
-    return {
-        ARRAYS: Rung(getattr(series_rungs, f"{stem}_arrays"), terms // 10),
+    rungs = {ARRAYS: Rung(getattr(series_rungs, f"{stem}_arrays"), terms // 10)}
+    if find_spec("dask"):
+        rungs[DASK] = Rung(getattr(series_rungs, f"{stem}_dask"), terms // 10)
+    return rungs | {
         PLAIN: Rung(getattr(series_rungs, f"{stem}_loop"), terms),
         OURS: Rung(_hpcapp(name), terms),
     }

@@ -10,9 +10,9 @@ from hpcapp.config import Model, Run
 from hpcapp.decomposition import Domain, Layout
 from hpcapp.device import Device
 from hpcapp.workload import Answer, Context, Field, State, Step, Workload
-from hpcapp.workloads.mandelbrot.painting import Painter, step_count
+from hpcapp.workloads.mandelbrot.painting import Painter
 from hpcapp.workloads.mandelbrot.parameters import Parameters
-from hpcapp.workloads.mandelbrot.picture import Plane
+from hpcapp.workloads.mandelbrot.picture import Plane, piece_rows
 
 __all__ = ["Mandelbrot"]
 
@@ -95,8 +95,9 @@ class Mandelbrot(Workload):
         rows = -(-ny // layout.used)
         if self.parameters.schedule == "dynamic":
             rows = min(ny, 2 * rows)
-        chunk = rows / step_count(self.parameters.shape)
-        return int(nx * (rows * (8 if self.parameters.interior else 28) + 28 * chunk))
+        threads = 1 if self.run.threads == "auto" else self.run.threads
+        piece = min(rows, piece_rows(nx)) * threads
+        return int(nx * (rows * (8 if self.parameters.interior else 28) + 24 * piece))
 
     def warm_up(self, device: Device) -> None:
         """Compile both kernels."""

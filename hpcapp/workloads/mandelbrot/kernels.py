@@ -19,6 +19,7 @@ from hpcapp.workloads.mandelbrot.lane_kernels import (
     any_going,
     begin,
     burst,
+    clear_marks,
     columns,
     idle_lanes,
     locate,
@@ -88,12 +89,20 @@ def escape_cpu(
     x = columns(nx, view)
     began = 0 if julia else 1
     recognise = interior and not julia
-    waiting, live, held = 0, 0, 0
+    waiting, live, held, inside = 0, 0, 0, False
     for r in range(rows.size):
         y = view[1] + (rows[r] - view[5]) * view[3]
         for first in range(0, nx, LANES):
             width = min(LANES, nx - first)
             place, pixels = r * nx + first, x[first : first + LANES]
+            if inside:
+                # what follows a group inside the discs mostly lies there too
+                clear_marks(found)
+                mark_inside(found, pixels, y)
+                inside = all_set(found)
+                if inside:
+                    flat[place : place + width] = never
+                    continue
             done = began
             if began + FIRST <= limit:
                 begin(fresh, found, pixels, y, view, julia)
@@ -105,7 +114,8 @@ def escape_cpu(
                 locate(fresh, found, pixels, y, view, julia)
             if recognise:
                 mark_inside(found, pixels, y)
-                if all_set(found):
+                inside = all_set(found)
+                if inside:
                     flat[place : place + width] = never
                     continue
             if done > began:

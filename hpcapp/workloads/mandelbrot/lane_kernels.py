@@ -19,6 +19,7 @@ __all__ = [
     "any_going",
     "begin",
     "burst",
+    "clear_marks",
     "columns",
     "idle_lanes",
     "locate",
@@ -139,6 +140,13 @@ def mark_inside(marks: Integers, x: Floats, y: float) -> None:
         in_cardioid = t * abs(t) <= q * (1 - 4 * _MARGIN)
         in_disc = 16 * (v * v + y2) <= 1 - 2 * _MARGIN
         marks[_INSIDE + k] = np.int64(in_cardioid) | np.int64(in_disc)
+
+
+@_inner
+def clear_marks(marks: Integers) -> None:
+    """Let no pixel be marked as inside."""
+    for k in range(LANES):
+        marks[_INSIDE + k] = 0
 
 
 @_inner

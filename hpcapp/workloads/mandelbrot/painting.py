@@ -84,6 +84,18 @@ class Painter:
         ]
         return self.device.launch(Chunk.compute, calls)
 
+    def bands(self) -> list[Rows]:
+        """Return what the schedules deal out: rows, mirrored ones in one band."""
+        rows, height = self.todo, band_rows(self.parameters.shape)
+        mirror = self.plane.mirror(rows)
+        paired = (rows != mirror) & np.isin(mirror, rows)
+        bands = cut_bands(rows[~paired], height)
+        first = paired & (rows < mirror)
+        pairs = np.stack([rows[first], mirror[first]], axis=1)
+        step = -(-height // 2)
+        cuts = range(0, len(pairs), step)
+        return bands + [pairs[cut : cut + step].reshape(-1) for cut in cuts]
+
     def _steps(self) -> int:
         """Return the steps of the rows that are left, of a whole picture's size."""
         shape = self.parameters.shape
@@ -99,11 +111,11 @@ class Painter:
     def _share(self, ctx: Context) -> list[Rows]:
         """Return this rank's bands under a schedule that needs no communication."""
         ranks, rank = ctx.comm.size, ctx.comm.rank
-        height = band_rows(self.parameters.shape)
         if self.parameters.schedule == "block":
+            height = band_rows(self.parameters.shape)
             whole = share_block(self.todo, ctx.layout.used, rank)
             return [band for rows in whole for band in cut_bands(rows, height)]
-        bands = cut_bands(self.todo, height)
+        bands = self.bands()
         if self.parameters.schedule == "cyclic":
             return share_cyclic(bands, ranks, rank)
         if ranks == 1:
@@ -117,7 +129,7 @@ class Painter:
         A step ends with the band of a fixed number: a rank that draws a later one
         keeps it for the next step, so that nobody waits for anybody.
         """
-        bands = cut_bands(self.todo, band_rows(self.parameters.shape))
+        bands = self.bands()
         steps = self._steps()
         # nobody may end up with the whole picture
         most = 2 * -(-len(bands) // ctx.comm.size)

@@ -14,11 +14,27 @@ from hpcapp.device import Device
 from hpcapp.fields import Part
 from hpcapp.workloads.mandelbrot.parameters import Parameters
 
-__all__ = ["Chunk", "Plane", "chunk_parts", "number_parts", "predict_costs"]
+__all__ = [
+    "Chunk",
+    "Plane",
+    "chunk_parts",
+    "number_parts",
+    "piece_rows",
+    "predict_costs",
+]
 
 # what the coarse picture may cost of a rank's share, and iterations followed there
 SAMPLE_SHARE = 0.03
 SAMPLE_LIMIT = 2048
+
+
+# pixels of one call: what notes its orbits stays in cache
+_PIECE = 1 << 17
+
+
+def piece_rows(nx: int) -> int:
+    """Return the rows of one call of the kernel."""
+    return max(1, _PIECE // nx)
 
 
 @dataclass(frozen=True)
@@ -44,6 +60,24 @@ class Plane:
         length = self.parameters.shape[number]
         middle = self.parameters.center[1 - number]
         return np.asarray(middle + (np.arange(length) - length // 2) * self.spacing)
+
+    @property
+    def symmetric(self) -> bool:
+        """Whether rows at opposite distances from the middle one have equal counts.
+
+        Conjugating z and c changes the sign of zi alone, exactly in IEEE arithmetic;
+        about the real axis, rows lie at exactly opposite distances.
+        """
+        julia = self.parameters.julia
+        return self.parameters.center[1] == 0 and (julia is None or julia[1] == 0)
+
+    def mirror(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the row opposite to each; the row itself without a symmetry."""
+        if not self.symmetric:
+            return rows
+        opposite = 2 * (self.parameters.shape[0] // 2) - rows
+        outside = opposite >= self.parameters.shape[0]
+        return np.where(outside, rows, opposite)
 
     def view(self, columns: int = 0) -> NDArray[np.float64]:
         """Return what the kernels need, with fewer columns if wished for.
@@ -90,18 +124,39 @@ class Chunk:
 
     @classmethod
     def compute(cls, rows: NDArray[np.int64], plane: Plane, limit: int) -> "Chunk":
-        """Follow all pixels of some rows to a limit."""
+        """Follow all pixels of some rows to a limit; of mirrored rows, one."""
         from hpcapp.workloads.mandelbrot.kernels import escape_cpu
 
         p = plane.parameters
-        counts = np.empty((rows.size, p.shape[1]), np.int32)
-        places = np.empty(counts.size, np.int64)
-        z = np.empty((counts.size, 2))
-        held = escape_cpu(
-            *(counts, rows, plane.view(), p.julia is not None, p.interior),
-            *(limit, p.max_iterations, places, z),
-        )
-        return cls(rows, counts, places[:held].copy(), z[:held].copy())
+        rows, own, twins = _sort_twins(rows, plane)
+        nx = p.shape[1]
+        counts = np.empty((rows.size, nx), np.int32)
+        height = min(own, piece_rows(nx))
+        places, z = np.empty(height * nx, np.int64), np.empty((height * nx, 2))
+        going: list[tuple[NDArray[np.int64], NDArray[np.float64]]] = []
+        for first in range(0, own, height):
+            piece = slice(first, min(first + height, own))
+            arguments: Any = (counts[piece], rows[piece], plane.view())
+            arguments = (*arguments, p.julia is not None, p.interior, limit)
+            arguments = (*arguments, p.max_iterations, places, z)
+            held = escape_cpu(*arguments)
+            going.append((places[:held] + first * nx, z[:held].copy()))
+        np.take(counts, twins, axis=0, out=counts[own:], mode="clip")
+        every, numbers = zip(*going, strict=True)
+        chunk = cls(rows, counts, np.concatenate(every), np.concatenate(numbers))
+        chunk._mirror_orbits(own, twins)
+        return chunk
+
+    def _mirror_orbits(self, own: int, twins: NDArray[np.int64]) -> None:
+        """Let the orbits of mirrored rows go on too."""
+        nx = self.counts.shape[1]
+        twin = np.full(own, -1, np.int64)
+        twin[twins] = np.arange(own, own + twins.size)
+        row, column = np.divmod(self.places, nx)
+        has = twin[row] >= 0
+        mirrored = twin[row[has]] * nx + column[has]
+        self.places = np.concatenate([self.places, mirrored])
+        self.z = np.concatenate([self.z, self.z[has] * (1.0, -1.0)])
 
     def follow(self, plane: Plane, reached: int, limit: int) -> None:
         """Follow the orbits that go on to a higher limit."""
@@ -113,6 +168,22 @@ class Chunk:
             *(reached, limit, self.places, self.z),
         )
         self.places, self.z = self.places[:held].copy(), self.z[:held].copy()
+
+
+def _sort_twins(
+    rows: NDArray[np.int64], plane: Plane
+) -> tuple[NDArray[np.int64], int, NDArray[np.int64]]:
+    """Put rows whose mirror image is among them last.
+
+    Returns the rows, how many are computed, and the index of the image of the others.
+    """
+    rows = np.sort(rows)
+    mirror = plane.mirror(rows)
+    found = np.minimum(np.searchsorted(rows, mirror), rows.size - 1)
+    second = (rows > mirror) & (rows[found] == mirror) if rows.size else rows > mirror
+    own = rows[~second]
+    twins = np.searchsorted(own, mirror[second])
+    return np.concatenate([own, rows[second]]), own.size, twins
 
 
 def predict_costs(
