@@ -70,7 +70,7 @@ def measure(quick: bool) -> Report:
         _measure_view(report, view, n, repeats)
     if cores:
         os.sched_setaffinity(0, cores)
-    _measure_balance(report, 128 if quick else 16384)
+    _measure_balance(report, *((128, 1) if quick else (8192, 5)))
     if find_spec("dask") is None:
         report.notes.append("dask is not installed: its rung is left out")
     return report
@@ -149,8 +149,8 @@ def _ours(view: View, n: int) -> Callable[[], Chunk]:
     return paint
 
 
-def _measure_balance(report: Report, n: int) -> None:
-    program = ["-m", "tests.benchmarks.balance_rank", str(n)]
+def _measure_balance(report: Report, n: int, rounds: int) -> None:
+    program = ["-m", "tests.benchmarks.balance_rank", str(n), str(rounds)]
     found = json.loads(Job(8, program).run().splitlines()[-1])
     sums = {name: one["checksum"] for name, one in found.items()}
     same = len(set(sums.values())) == 1

@@ -27,6 +27,9 @@ __all__ = [
 SAMPLE_SHARE = 0.03
 SAMPLE_LIMIT = 2048
 
+# what a pixel costs that escapes, besides its iterations, and one in a disc (measured)
+PIXEL, DISC = 10.0, 6.0
+
 
 # pixels of one call: what notes its orbits stays in cache
 _PIECE = 1 << 17
@@ -207,26 +210,35 @@ def predict_costs(
     float64[bands]
         About the iterations that are done; the same on every rank.
     """
-    from hpcapp.workloads.mandelbrot.kernels import escape_cpu
-
     p = plane.parameters
     rows = np.array([band[band.size // 2] for band in bands], np.int64)
     pixels = p.shape[1] * sum(band.size for band in bands)
     columns = int(SAMPLE_SHARE * pixels / ranks / len(bands))
     columns = min(max(16, columns), p.shape[1])
     limit = min(p.max_iterations, SAMPLE_LIMIT)
+    # what is recognised so soon lies in a disc, the rest has come back after a while
+    disc = _sample(rows, columns, plane, min(limit, 16), device) < 0
+    done = _sample(rows, columns, plane, limit, device)
+    cost = np.where(done < 0, limit / 2, done + PIXEL)
+    cost[disc] = DISC
+    heights = np.array([band.size for band in bands])
+    return np.asarray(cost.mean(axis=1) * heights)
+
+
+def _sample(
+    rows: NDArray[np.int64], columns: int, plane: Plane, limit: int, device: Device
+) -> NDArray[np.float64]:
+    """Return the iterations of a coarse picture; -1 where one never escapes."""
+    from hpcapp.workloads.mandelbrot.kernels import escape_cpu
+
+    p = plane.parameters
     counts = np.empty((rows.size, columns), np.int32)
     places, z = np.empty(counts.size, np.int64), np.empty((counts.size, 2))
     arguments: Any = (counts, rows, plane.view(columns), p.julia is not None)
     arguments = (*arguments, p.interior, limit, -1, places, z)
     (held,) = device.launch(escape_cpu, [arguments])
-    done = counts.astype(np.float64)
-    # -1: recognised after a while, unless the orbit goes on
-    done[counts < 0] = 16.0
-    done.reshape(-1)[places[:held]] = limit
-    heights = np.array([band.size for band in bands])
-    # every pixel costs a first burst, its place and its share of a lane's refill
-    return np.asarray((done.mean(axis=1) + 24.0) * heights)
+    counts.reshape(-1)[places[:held]] = limit
+    return counts.astype(np.float64)
 
 
 def chunk_parts(chunks: Sequence[Chunk]) -> list[Part]:
