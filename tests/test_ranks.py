@@ -34,7 +34,7 @@ def run_tests(launcher, python, ranks, folder, timeout, environ=None):
     """Run the tests of a folder on some ranks; fail with their output."""
     command = [str(launcher), "-np", str(ranks), str(python), "-m", "pytest"]
     options = ["--with-mpi", "-q", "-x", "-rs", "-p", "no:cacheprovider"]
-    options += ["-p", "no:hypothesispytest"]
+    options += ["-p", "no:hypothesispytest", "-p", "no:xdist"]
     # signals do not reach a rank that waits inside MPI: a thread must watch
     options += ["--timeout", str(timeout - 10), "--timeout-method", "thread"]
     try:

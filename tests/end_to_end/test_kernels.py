@@ -14,15 +14,13 @@ CONFIGS = sorted(
     [*(ROOT / "configs/small").glob("*.yaml"), *(ROOT / "tests/own").glob("*.yaml")]
 )
 
-# runs a configuration alone and lists what was compiled or loaded after the warm-up
+# Runs each configuration in a process of its own, forked where the libraries are
+# imported, and lists what was compiled or loaded after the warm-up.
 SCRIPT = """
-import sys
+import json, os, sys
 sys.path.insert(0, {contract!r})
-from mpi4py import MPI
 from numba.core.dispatcher import Dispatcher
-from harness import run
 from hpcapp import driver
-from hpcapp.mpi.comm import Comm
 
 def kernels():
     found = set()
@@ -38,31 +36,45 @@ def crank(self, context):
     before.append(kernels())
     return turn(self, context)
 
+def check(config, target):
+    from mpi4py import MPI
+    from harness import run
+    from hpcapp.mpi.comm import Comm
+    run(Comm(MPI.COMM_SELF), config, target, ("run.threads=2",))
+    assert before[0], "the warm-up loaded no kernel"
+    print(json.dumps([config, sorted(kernels() - before[0])]), flush=True)
+
 driver._Run._crank = crank
-run(Comm(MPI.COMM_SELF), {config!r}, {target!r}, {settings!r})
-assert before[0], "the warm-up loaded no kernel"
-print(sorted(kernels() - before[0]))
+for number, config in enumerate(sys.argv[2:]):
+    child = os.fork()
+    if not child:
+        check(config, os.path.join(sys.argv[1], str(number)))
+        sys.exit()
+    os.waitpid(child, 0)
 """
 
 
-@pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
-def test_no_kernel_is_compiled_after_the_warm_up(tmp_path, config):
-    script = SCRIPT.format(
-        contract=str(ROOT / "tests" / "contract"),
-        config=str(config),
-        target=str(tmp_path / "r"),
-        settings=("run.threads=2",),
-    )
+@pytest.fixture(scope="module")
+def late_kernels(tmp_path_factory):
+    """Return by configuration what its run compiled or loaded after the warm-up."""
+    script = SCRIPT.format(contract=str(ROOT / "tests" / "contract"))
+    folder = tmp_path_factory.mktemp("runs")
     done = subprocess.run(
-        [sys.executable, "-c", script],
+        [sys.executable, "-c", script, folder, *CONFIGS],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=280,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == "[]"
+    return dict(json.loads(line) for line in done.stdout.splitlines()), done.stderr
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
+def test_no_kernel_is_compiled_after_the_warm_up(late_kernels, config):
+    found, errors = late_kernels
+    assert found.get(str(config)) == [], errors
 
 
 @pytest.mark.slow
