@@ -18,7 +18,8 @@ from hpcapp.problem import Problem, check_version, read_problem
 from hpcapp.run_directory import CONFIG, RESULT, RunDirectory, inspect, take
 from hpcapp.session import Finished, Machine, Session, check, survey
 from hpcapp.stops import Stops
-from hpcapp.store.checkpoints import find_checkpoints
+from hpcapp.store.checkpoints import discard, find_checkpoints
+from hpcapp.store.manifest import check as check_file
 from hpcapp.store.reader import Saved, load_attributes, load_saved
 from hpcapp.yaml_source import parse_yaml
 
@@ -86,11 +87,11 @@ def prepare(
     # a fault of the configuration is known to all after this one broadcast
     problem = comm.on_root(lambda: _read(request, comm.size))
     machine = survey(comm, request.environ)
+    path, damaged = _newest_whole(comm, request, problem, machine, log)
     held: list[RunDirectory] = []
 
     def choose() -> Saved | Finished | None:
-        """Check, look and lock, unless nothing is left to do."""
-        path = _choose(request, problem, machine, log)
+        """Check and lock, unless nothing is left to do."""
         directory = problem.config.output.directory
         if path is not None and refuse_changes(problem, path):
             log.info(f"{directory}: finished already, and nothing more is asked for")
@@ -98,6 +99,8 @@ def prepare(
         saved = load_saved(path, problem.workload.fields()) if path else None
         with problem.config.placing():
             held.append(_take(request, problem, saved, log))
+        for fallen in damaged:
+            discard(fallen)
         return saved
 
     saved = comm.on_root(choose)
@@ -118,20 +121,50 @@ def prepare(
     )
 
 
-def _choose(
+def _newest_whole(
+    comm: "Comm", request: Request, problem: Problem, machine: Machine, log: Log
+) -> tuple[str | None, list[str]]:
+    """Return the file to go on from, and the damaged ones after it; collective."""
+    found = comm.on_root(lambda: _candidates(request, problem, machine, log))
+    damaged: list[str] = []
+    for path in found:
+        # a result is looked at by those who extend it
+        fault = "" if os.path.basename(path) == RESULT else check_file(comm, path)
+        if not fault:
+            return path, damaged
+        log.warn(f"{path}: damaged: {fault}; looking for the one before it")
+        damaged.append(path)
+    if found:
+        raise ResultError(
+            f"{problem.config.output.directory}: has no checkpoint that is whole; "
+            "start the run again, with --force"
+        )
+    return None, damaged
+
+
+def _candidates(
     request: Request, problem: Problem, machine: Machine, log: Log
-) -> str | None:
-    """Return the file to go on from."""
+) -> list[str]:
+    """Return what there is to go on from, the newest first."""
     directory = problem.config.output.directory
+    found = [path for _, path in find_checkpoints(directory)]
     if request.config:
         with problem.config.placing():
-            path = inspect(directory, request.force, request.resume)
-    else:
-        path = _newest(directory)
+            if inspect(directory, request.force, request.resume) is None:
+                found = []
+    result = os.path.join(directory, RESULT)
+    if (found or not request.config) and os.path.exists(result):
+        # an extension of a finished run goes on from there without checkpoints
+        found.append(result)
+    if not found and not request.config:
+        raise RunDirectoryError(
+            f"{directory}: has neither a checkpoint nor a result to go on from; start "
+            "the run again"
+        )
     warning = check(problem, machine)
     if warning:
         log.warn(warning)
-    return path
+    return found
 
 
 def _read(request: Request, ranks: int) -> Problem:
@@ -158,19 +191,6 @@ def _read_whole(request: Request) -> Problem:
         raise RunDirectoryError(f"{directory}: no run of hpcapp: it has no {CONFIG}")
     # the directory may have been moved since it was written
     return read_problem(config, settings, environ, ("RUN_DIR", directory))
-
-
-def _newest(directory: str) -> str:
-    checkpoints = find_checkpoints(directory)
-    if checkpoints:
-        return checkpoints[0][1]
-    result = os.path.join(directory, RESULT)
-    if os.path.exists(result):
-        return result
-    raise RunDirectoryError(
-        f"{directory}: has neither a checkpoint nor a result to go on from; start "
-        "the run again"
-    )
 
 
 def refuse_changes(problem: Problem, path: str) -> bool:

@@ -63,7 +63,8 @@ def test_mpi(mpirun, ranks):
 
 @pytest.mark.timeout(1000)
 @pytest.mark.parametrize(
-    "ranks, tests", [(16, "test_contract.py"), (7, "test_laplace_layouts.py")]
+    "ranks, tests",
+    [(16, "test_contract.py"), (7, "test_laplace_layouts.py"), (3, "test_damage.py")],
 )
 def test_contract(mpirun, ranks, tests):
     run_tests(mpirun.mpirun, sys.executable, ranks, f"contract/{tests}", 900)

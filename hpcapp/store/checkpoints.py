@@ -6,8 +6,15 @@ import re
 from contextlib import suppress
 
 from hpcapp.errors import HpcappError
+from hpcapp.store.manifest import manifest_path
 
-__all__ = ["checkpoint_path", "find_checkpoints", "new_checkpoint", "prune"]
+__all__ = [
+    "checkpoint_path",
+    "discard",
+    "find_checkpoints",
+    "new_checkpoint",
+    "prune",
+]
 
 FOLDER = "checkpoints"
 
@@ -18,18 +25,16 @@ def checkpoint_path(directory: str, number: int) -> str:
 
 
 def find_checkpoints(directory: str) -> list[tuple[int, str]]:
-    """Return number and path of each finished checkpoint, the newest first."""
+    """Return number and path of each checkpoint, the newest first, whole or not."""
     folder = os.path.join(directory, FOLDER)
     try:
         names = os.listdir(folder)
     except (FileNotFoundError, NotADirectoryError):
         return []
-    found = []
-    for name in names:
-        match = re.fullmatch(r"checkpoint-(\d{6,})\.nc", name)
-        if match:
-            found.append((int(match[1]), os.path.join(folder, name)))
-    return sorted(found, reverse=True)
+    # one of the two files may be missing: that is for whoever checks it to say
+    matches = (re.fullmatch(r"checkpoint-(\d{6,})\.(nc|json)", name) for name in names)
+    numbers = {int(match[1]) for match in matches if match}
+    return [(n, checkpoint_path(directory, n)) for n in sorted(numbers, reverse=True)]
 
 
 def new_checkpoint(directory: str) -> str:
@@ -61,6 +66,18 @@ def new_checkpoint(directory: str) -> str:
     return checkpoint_path(directory, existing[0][0] + 1 if existing else 1)
 
 
+def discard(path: str) -> None:
+    """Let a damaged checkpoint count no longer; the next `prune` removes it.
+
+    Parameters
+    ----------
+    path : str
+        The checkpoint, which may be gone.
+    """
+    with suppress(FileNotFoundError):
+        os.unlink(manifest_path(path))
+
+
 def prune(directory: str, keep: int) -> None:
     """Remove all but the newest checkpoints, and what a kill left half-written.
 
@@ -69,16 +86,22 @@ def prune(directory: str, keep: int) -> None:
     directory : str
         The run directory.
     keep : int
-        How many stay; 0 removes the folder too.
+        How many stay of those with a manifest; 0 removes the folder too.
     """
-    for _, path in find_checkpoints(directory)[keep:]:
-        with suppress(FileNotFoundError):
-            os.unlink(path)
+    kept = 0
+    for _, path in find_checkpoints(directory):
+        kept += os.path.exists(manifest_path(path))
+        if kept <= keep and os.path.exists(manifest_path(path)):
+            continue
+        # the manifest first: what lacks one is no checkpoint
+        for name in (manifest_path(path), path):
+            with suppress(FileNotFoundError):
+                os.unlink(name)
+    folder = os.path.join(directory, FOLDER)
+    with suppress(FileNotFoundError, NotADirectoryError):
+        for name in os.listdir(folder):
+            if name.endswith(".part"):
+                os.unlink(os.path.join(folder, name))
     if keep == 0:
-        folder = os.path.join(directory, FOLDER)
-        with suppress(FileNotFoundError):
-            for name in os.listdir(folder):
-                if name.endswith(".part"):
-                    os.unlink(os.path.join(folder, name))
         with suppress(OSError):
             os.rmdir(folder)

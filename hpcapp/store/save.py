@@ -4,6 +4,7 @@
 import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,9 @@ from hpcapp.checksum import checksum_array, checksum_block
 from hpcapp.decomposition import Block, Domain
 from hpcapp.errors import HpcappError
 from hpcapp.fields import Field, Part, State
+from hpcapp.store.bands import Bands, add_parts, add_zeros
 from hpcapp.store.layout import Entry, create, finish, set_attributes
+from hpcapp.store.manifest import Table, measure, write_manifest
 from hpcapp.store.writers import WRITERS, Target
 
 if TYPE_CHECKING:
@@ -41,7 +44,8 @@ class Job:
         Returns the global attributes from the clocks of all ranks; called on
         rank 0 when the data are written, since they hold the time it took.
     finished : bool
-        Whether it is a result: every point of every field must be there.
+        Whether it is a result: every point of every field must be there. A
+        checkpoint gets a manifest, with which it becomes one.
     """
 
     path: str
@@ -76,41 +80,55 @@ def save(comm: "Comm", job: Job, state: State) -> str:
         If the file cannot be made, written, described or renamed, or the parts
         of a field do not make it up.
     """
+    folder, name = os.path.split(job.path)
+    temporary = os.path.join(folder, f".{name}.part")
     with comm.clock.phase("io"):
-        folder, name = os.path.split(job.path)
-        temporary = os.path.join(folder, f".{name}.part")
-        parts = {
-            field.name: _placed(comm, field, state)
-            for field in job.fields
-            if field.distributed
-        }
-        entries = _entries(comm, job, state, parts)
-        offsets = comm.on_root(
-            lambda: _guarded(temporary, lambda: create(temporary, entries))
-        )
-        targets = [
-            (
-                Target(offsets[entry.path], entry.shape, entry.field.dtype),
-                parts[entry.field.name],
-            )
-            for entry in entries
-            if entry.path in offsets
-        ]
         try:
-            WRITERS[job.writer](comm, temporary, targets)
-        except OSError as error:
-            raise HpcappError(f"{job.path}: cannot be written: {error}") from None
-        sums = _checksums(comm, job, entries, parts)
-        total = _total(entries, sums)
-        clocks = comm.all(comm.clock.read())
+            return _write(comm, job, state, temporary)
+        except BaseException:
+            # what is left of it would fill the disk further
+            if comm.root:
+                with suppress(OSError):
+                    os.unlink(temporary)
+            raise
 
-        def describe() -> None:
-            attributes = {**job.attributes(clocks), "hpcapp_checksum": total}
-            set_attributes(temporary, attributes, sums)
-            finish(temporary, job.path)
 
-        comm.on_root(lambda: _guarded(job.path, describe))
-        return total
+def _write(comm: "Comm", job: Job, state: State, temporary: str) -> str:
+    parts = {
+        field.name: _placed(comm, field, state)
+        for field in job.fields
+        if field.distributed
+    }
+    entries = _entries(comm, job, state, parts)
+    offsets = comm.on_root(
+        lambda: _guarded(temporary, lambda: create(temporary, entries))
+    )
+    targets = {
+        entry.path: Target(offsets[entry.path], entry.shape, entry.field.dtype)
+        for entry in entries
+        if entry.path in offsets
+    }
+    spread = [entry for entry in entries if entry.path in offsets]
+    work = [(targets[entry.path], parts[entry.field.name]) for entry in spread]
+    try:
+        WRITERS[job.writer](comm, temporary, work)
+    except OSError as error:
+        raise HpcappError(f"{job.path}: cannot be written: {error}") from None
+    sums, bands = _checksums(comm, job, entries, parts)
+    total = _total(entries, sums)
+    clocks = comm.all(comm.clock.read())
+    tables = {name: Table(target, bands[name]) for name, target in targets.items()}
+
+    def complete() -> None:
+        attributes = {**job.attributes(clocks), "hpcapp_checksum": total}
+        set_attributes(temporary, attributes, sums)
+        manifest = None if job.finished else measure(temporary, tables)
+        finish(temporary, job.path)
+        if manifest is not None:
+            write_manifest(job.path, manifest)
+
+    comm.on_root(lambda: _guarded(job.path, complete))
+    return total
 
 
 def warm_up(fields: Sequence[Field]) -> None:
@@ -124,8 +142,9 @@ def warm_up(fields: Sequence[Field]) -> None:
 def _guarded(path: str, action: Callable[[], Any]) -> Any:
     try:
         return action()
-    except OSError as error:
-        reason = error.strerror or str(error)
+    except (OSError, RuntimeError) as error:
+        # the HDF5 libraries raise either where the disk is full
+        reason = getattr(error, "strerror", None) or str(error)
         raise HpcappError(f"{path}: cannot be written: {reason}") from None
 
 
@@ -173,30 +192,39 @@ def _checksums(
     job: Job,
     entries: Sequence[Entry],
     parts: Mapping[str, Sequence[Part]],
-) -> dict[str, str]:
-    # checksums and, for the same reduction, the points that they are of
-    mine = np.zeros((2, len(entries)), np.uint64)
-    for index, entry in enumerate(entries):
+) -> tuple[dict[str, str], dict[str, tuple[str, ...]]]:
+    """Return the checksum of each variable, and those of the bands of some."""
+    # the points of each entry, then the checksums of its bands, in one reduction
+    rows = [_contribution(comm, job, entry, parts) for entry in entries]
+    mine = np.concatenate([row for row in rows if row.size] or [np.zeros(0, np.uint64)])
+    everything = comm.sum(mine)
+    sums, bands, at = {}, {}, 0
+    for entry, row in zip(entries, rows, strict=True):
+        points, *found = everything[at : at + row.size].tolist()
+        at += row.size
+        _check_points(job, entry, points)
+        sums[entry.path] = f"{sum(found) % 2**64:016x}"
         if entry.field.distributed:
-            own = parts[entry.field.name]
-            values = [
-                checksum_block(
-                    np.asarray(part.array, entry.field.dtype),
-                    part.block.start,
-                    entry.shape,
-                )
-                for part in own
-            ]
-            points = sum(part.block.size for part in own)
-            mine[:, index] = sum(values) % 2**64, points
-        elif comm.root:
-            mine[:, index] = _checksum_whole(entry), prod(entry.shape)
-    sums, points = comm.sum(mine).tolist()
-    for entry, found in zip(entries, points, strict=True):
-        _check_points(job, entry, found)
-    return {
-        entry.path: f"{value:016x}" for entry, value in zip(entries, sums, strict=True)
-    }
+            bands[entry.path] = tuple(f"{value:016x}" for value in found)
+    return sums, bands
+
+
+def _contribution(
+    comm: "Comm", job: Job, entry: Entry, parts: Mapping[str, Sequence[Part]]
+) -> np.ndarray:
+    """Return this rank's points of an entry, and its part of their checksums."""
+    if not entry.field.distributed:
+        whole = (prod(entry.shape), _checksum_whole(entry)) if comm.root else (0, 0)
+        return np.array(whole, np.uint64)
+    own, dtype = parts[entry.field.name], entry.field.dtype
+    bands = Bands(entry.shape, np.dtype(dtype).itemsize)
+    row = np.zeros(1 + bands.count, np.uint64)
+    row[0] = sum(part.block.size for part in own)
+    partial = entry.field.partial and not job.finished
+    add_parts(row[1:], bands, own, dtype, partial)
+    if partial:
+        add_zeros(row[1:], bands, dtype, (comm.rank, comm.size))
+    return row
 
 
 def _check_points(job: Job, entry: Entry, found: int) -> None:

@@ -42,7 +42,7 @@ class StopAt(Stops):
         return super().wanted(margin)
 
 
-def run(comm, config, directory, settings=(), stop_at=None, resume=False):
+def run(comm, config, directory, settings=(), stop_at=None, resume=False, log=None):
     """Run or resume; return the outcome and the number of yields."""
     comm.clock = Clock()
     # one rank's wish must be enough
@@ -54,7 +54,8 @@ def run(comm, config, directory, settings=(), stop_at=None, resume=False):
         settings=tuple(settings),
         environ={k: v for k, v in os.environ.items() if not k.startswith("HPCAPP_")},
     )
-    session = prepare(comm, request, Log(False), stops)
+    log = log or Log(False)
+    session = prepare(comm, request, log, stops)
     if isinstance(session, Finished):
         return None, 0
     try:
@@ -62,6 +63,7 @@ def run(comm, config, directory, settings=(), stop_at=None, resume=False):
     finally:
         if session.held:
             session.held.lock.release()
+        log.close()
         comm.barrier()
 
 

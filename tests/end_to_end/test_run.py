@@ -264,7 +264,8 @@ def test_sigusr1_leads_to_a_checkpoint_and_exit_75(stopped):
     assert "laplace: stopped (SIGUSR1), not finished" in out
     assert f"hpcapp resume {target}" in out
     assert not (target / "result.nc").exists()
-    assert len(list((target / "checkpoints").iterdir())) == 1
+    names = sorted(path.name for path in (target / "checkpoints").iterdir())
+    assert names == ["checkpoint-000001.json", "checkpoint-000001.nc"]
     assert json.loads((target / "status.json").read_text())["state"] == "stopped"
 
 
@@ -336,7 +337,8 @@ def test_periodic_checkpoints_are_kept_to_the_number_wanted(mpirun, tmp_path):
     process.send_signal(signal.SIGUSR1)
     process.communicate(timeout=60)
     assert process.returncode == 75
-    assert len(list(target.glob("checkpoints/*"))) == 2
+    # each with its manifest
+    assert len(list(target.glob("checkpoints/*"))) == 4
 
 
 def test_two_runs_in_one_directory_exclude_each_other(mpirun, tmp_path):
