@@ -17,7 +17,7 @@ from hpcapp.log import Log
 from hpcapp.problem import Problem, check_version, read_problem
 from hpcapp.run_directory import CONFIG, RESULT, RunDirectory, inspect, take
 from hpcapp.session import Finished, Machine, Session, check, survey
-from hpcapp.stops import Stops
+from hpcapp.stops import Stops, job_end
 from hpcapp.store.checkpoints import discard, find_checkpoints
 from hpcapp.store.manifest import check as check_file
 from hpcapp.store.reader import Saved, load_attributes, load_saved
@@ -107,6 +107,8 @@ def prepare(
     if isinstance(saved, Finished):
         return saved
     stops.limit(problem.config.run.wall_time)
+    # one rank asks for all: a batch system does not like to be asked by thousands
+    stops.limit_until(comm.on_root(lambda: job_end(request.environ)))
     return Session(
         comm=comm,
         problem=problem,

@@ -10,15 +10,25 @@ import time
 import pytest
 
 from hpcapp.errors import Exit
-from hpcapp.stops import SIGNALS, Stops
+from hpcapp.stops import SIGNALS, Stops, job_end
 
 
 @pytest.fixture
 def handlers():
     before = {number: signal.getsignal(number) for number in SIGNALS}
+    wakeup = signal.set_wakeup_fd(-1)
     yield
+    signal.set_wakeup_fd(wakeup)
     for number, handler in before.items():
         signal.signal(number, handler)
+
+
+def soon(condition):
+    """Wait for a thread to do it."""
+    until = time.monotonic() + 10
+    while not condition() and time.monotonic() < until:
+        time.sleep(0.01)
+    return condition()
 
 
 def test_nothing_is_wanted_at_first():
@@ -32,7 +42,7 @@ def test_signal_is_remembered_by_name(handlers, number):
     stops = Stops()
     stops.listen()
     os.kill(os.getpid(), number)
-    assert stops.wanted(0)
+    assert soon(lambda: stops.wanted(0))
     assert stops.reason == number.name
 
 
@@ -66,17 +76,73 @@ def test_burst_of_signals_is_one_request(handlers):
     stops.listen()
     for _ in range(5):
         os.kill(os.getpid(), signal.SIGUSR1)
-    assert stops.reason == "SIGUSR1"
+    assert soon(lambda: stops.reason == "SIGUSR1")
 
 
-def test_signal_that_comes_again_later_ends_the_process_at_once():
+def test_end_of_the_batch_job_is_kept_too():
+    stops = Stops(1e6)
+    stops.limit_until(None)
+    assert not stops.wanted(1000)
+    stops.limit_until(time.time() + 500)
+    assert not stops.wanted(400)
+    assert stops.wanted(501)
+    assert stops.reason == "end of the batch job"
+
+
+def test_slurm_tells_the_end_in_the_environment():
+    assert job_end({}) is None
+    assert job_end({"SLURM_JOB_END_TIME": "1790000000"}) is None
+    environ = {"SLURM_JOB_ID": "7", "SLURM_JOB_END_TIME": "1790000000"}
+    assert job_end(environ) == 1_790_000_000.0
+
+
+@pytest.mark.parametrize(
+    ("left", "seconds"),
+    [
+        ("7:00", 420),
+        ("59", 59),
+        ("1:02:03", 3723),
+        ("2-00:00:10", 172810),
+        ("UNLIMITED", None),
+        ("INVALID", None),
+        ("", None),
+    ],
+)
+def test_older_slurm_is_asked(tmp_path, monkeypatch, left, seconds):
+    fake = tmp_path / "squeue"
+    fake.write_text(f'#!/bin/sh\n[ "$*" = "-h -j 7 -o %L" ] && echo "{left}"\n')
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    found = job_end({"SLURM_JOB_ID": "7"})
+    if seconds is None:
+        assert found is None
+    else:
+        assert found == pytest.approx(time.time() + seconds, abs=5)
+
+
+def test_slurm_without_an_answer_sets_no_limit(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert job_end({"SLURM_JOB_ID": "7"}) is None
+
+
+@pytest.mark.parametrize(
+    "busy",
+    [
+        "while True: time.sleep(0.05)",
+        # handlers of Python never run while one is inside a library
+        "import select; select.poll().poll()",
+        "threading.Lock().acquire(); lock = threading.Lock(); lock.acquire(); "
+        "ctypes.CDLL(None).sleep(600)",
+    ],
+)
+def test_signal_that_comes_again_later_ends_the_process_at_once(tmp_path, busy):
     script = (
-        "import os, signal, hpcapp.stops as s\n"
+        "import ctypes, pathlib, threading, time, hpcapp.stops as s\n"
         "s.PATIENCE = 0.2\n"
         "stops = s.Stops(); stops.listen()\n"
+        f"stops.at_once = pathlib.Path({str(tmp_path / 'said')!r}).write_text\n"
         "print('ready', flush=True)\n"
-        "import time\n"
-        "while True: time.sleep(0.05)\n"
+        f"{busy}\n"
     )
     with subprocess.Popen(
         [sys.executable, "-c", script],
@@ -92,3 +158,4 @@ def test_signal_that_comes_again_later_ends_the_process_at_once():
             process.send_signal(signal.SIGTERM)
             time.sleep(0.3)
         assert process.wait(10) == Exit.FAILED
+    assert (tmp_path / "said").read_text() == "ended at once by a second SIGTERM"
