@@ -112,6 +112,9 @@ class Run(Model):
     wall_time: Duration | None = parameter(
         None, "stop with a checkpoint and exit code 75 before this time is over", "s"
     )
+    stall: Duration | None = parameter(
+        "120 s", "end the job when all ranks have waited so long for one another", "s"
+    )
     memory: Literal["check", "warn", "off"] = parameter(
         "check", "what to do when the plan does not fit into memory", ""
     )

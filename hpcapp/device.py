@@ -36,6 +36,11 @@ class Device:
         Threads of this rank, >= 1.
     note : str
         How the device was chosen, for log and result.
+
+    Attributes
+    ----------
+    beat : callable
+        Called after each kernel call, to show that this rank is alive.
     """
 
     name = "cpu"
@@ -43,6 +48,7 @@ class Device:
     def __init__(self, threads: int = 1, note: str = "cpu") -> None:
         self.threads = threads
         self.note = note
+        self.beat: Callable[[], None] = _nothing
         self._pool = ThreadPoolExecutor(threads - 1) if threads > 1 else None
 
     def launch(
@@ -63,14 +69,24 @@ class Device:
             What the calls returned, in their order.
         """
         if self._pool is None or len(calls) < 2:
-            return [kernel(*arguments) for arguments in calls]
-        others = [self._pool.submit(kernel, *arguments) for arguments in calls[1:]]
-        return [kernel(*calls[0]), *(other.result() for other in others)]
+            return [self._call(kernel, arguments) for arguments in calls]
+        others = [self._pool.submit(self._call, kernel, a) for a in calls[1:]]
+        first = self._call(kernel, calls[0])
+        return [first, *(other.result() for other in others)]
+
+    def _call(self, kernel: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+        found = kernel(*arguments)
+        self.beat()
+        return found
 
     def close(self) -> None:
         """End the threads."""
         if self._pool is not None:
             self._pool.shutdown()
+
+
+def _nothing() -> None:
+    """Do nothing."""
 
 
 def open_device(run: Run, threads: int) -> Device:

@@ -16,6 +16,7 @@ from hpcapp.closing import ending
 from hpcapp.decomposition import Layout
 from hpcapp.device import cache_locked, open_device, share_threads
 from hpcapp.errors import Exit, HpcappError
+from hpcapp.failure import one_line
 from hpcapp.log import Progress
 from hpcapp.planning import estimate_save
 from hpcapp.session import Outcome, Session, tabulate
@@ -55,11 +56,8 @@ def drive(session: Session) -> Outcome:
     try:
         return _Run(session, status).go()
     except BaseException as error:
-        # On rank 0 only, and before the lock is let go. If another rank alone
-        # fails, rank 0 waits for it in a collective until the job is aborted, and
-        # status.json goes on to say "running".
-        known = isinstance(error, HpcappError)
-        reason = str(error) if known else f"{type(error).__name__}: {error}"
+        # before the lock is let go; where another rank alone fails, that one tells
+        reason = one_line(error)
         session.log.record(f"failed: {reason}")
         if status is not None:
             status.update("failed", force=True, error=reason)
@@ -94,6 +92,7 @@ class _Run:
         rank = self.comm.rank
         threads = share_threads(config.run.threads, machine.masks, rank)
         self.device = open_device(config.run, threads)
+        self.device.beat = self.clock.beat
         self.workload: Workload = session.problem.workload
         self.layout: Layout = session.problem.layout(self.comm.size)
         self.threads = max(self.comm.all(threads))
@@ -188,7 +187,7 @@ class _Run:
             except HpcappError as error:
                 raise self._tell(pending, error) from None
             if pending is not None:
-                with self.clock.phase("reduce"):
+                with self.clock.phase("reduce"), self.clock.waiting():
                     stop, due, failed = pending.result()
                 if failed:
                     _end(steps)
@@ -327,7 +326,8 @@ class _Run:
         )
 
     def _finish(self, state: State) -> Outcome:
-        answer = self.workload.answer(state)
+        with self.clock.phase("compute"):
+            answer = self.workload.answer(state)
         path = os.path.join(self.session.directory, "result.nc")
         extendable = bool(self.workload.extendable())
         fields = [f for f in self.workload.fields() if f.published or extendable]

@@ -6,6 +6,7 @@ once and all leave with one code; anything else is shown with rank and host, and
 aborts.
 """
 
+import faulthandler
 import json
 import os
 import secrets
@@ -14,21 +15,27 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from hpcapp.clock import Clock
 from hpcapp.device import prepare_cache
 from hpcapp.errors import Exit, HpcappError, LaunchError
+from hpcapp.failure import Failure, advise, leave, mark_failed, one_line
 from hpcapp.log import Log
 from hpcapp.mpi import world
 from hpcapp.stops import Stops
+from hpcapp.watchdog import SIGNAL, Post, Watchdog, open_board
+from hpcapp.witness import Witness
 
 if TYPE_CHECKING:
     from hpcapp.closing import Closing
     from hpcapp.mpi.comm import Comm
+    from hpcapp.prepare import Request
+    from hpcapp.session import Session
 
 __all__ = ["run_parallel"]
 
@@ -70,50 +77,168 @@ def run_parallel(options: Any, arguments: Sequence[str]) -> int:
             time.sleep(GRACE)
         return error.code
     started = time.monotonic() - begun
-    apart = comm.duplicate()
-    job = comm.broadcast(secrets.token_hex(8))
-    try:
-        if options.verb == "doctor":
-            from hpcapp.doctor.checks import run_doctor
-
-            return run_doctor(comm, options.directory, options.json, started)
-        return _run(comm, options, arguments, stops)
-    except HpcappError as error:
-        return _end_with(comm, apart, error)
-    except BaseException:
-        _crash(comm, job)
+    if options.verb == "doctor":
+        return _examine(comm, options, started)
+    return _Job(comm, options, arguments, stops).run()
 
 
-def _run(comm: "Comm", options: Any, arguments: Sequence[str], stops: Stops) -> int:
-    from hpcapp.closing import close_finished, close_session
-    from hpcapp.driver import drive
-    from hpcapp.prepare import Request, prepare
-    from hpcapp.session import Finished
+def _examine(comm: "Comm", options: Any, started: float) -> int:
+    from hpcapp.doctor.checks import run_doctor
 
-    level = 0 if options.quiet or options.json else 1
-    log = Log(comm.root, 2 if options.verbose else level)
-    fresh = options.verb == "run"
-    request = Request(
-        config=options.config if fresh else "",
-        directory=options.output if fresh else options.directory,
-        settings=tuple(options.settings),
-        force=fresh and options.force,
-        resume=not fresh or options.resume,
-        command=shlex.join(["hpcapp", *arguments]),
-    )
-    session = prepare(comm, request, log, stops)
-    if isinstance(session, Finished):
-        comm.on_root(lambda: _report(close_finished(session), log, options.json))
-        return Exit.DONE
-    try:
-        outcome = drive(session)
-        if comm.root:
-            _report(close_session(session, outcome), log, options.json)
-        return outcome.code
-    finally:
-        if session.held is not None:
-            session.held.lock.release()
-        log.close()
+    job = _Job(comm, options, (), Stops())
+    return job.guard(lambda: run_doctor(comm, options.directory, options.json, started))
+
+
+class _Job:
+    """One job on one rank: what its end needs to know."""
+
+    def __init__(
+        self, comm: "Comm", options: Any, arguments: Sequence[str], stops: Stops
+    ) -> None:
+        self.comm, self.options, self.stops = comm, options, stops
+        self.command = shlex.join(["hpcapp", *arguments])
+        self.apart = comm.duplicate()
+        self.name = comm.broadcast(secrets.token_hex(8))
+        # known once the run directory is held
+        self.directory = ""
+        self.guards: _Guards | None = None
+
+    def run(self) -> int:
+        """Run or resume; return the exit code that all ranks agree on."""
+        return self.guard(self._run)
+
+    def guard(self, action: Callable[[], int]) -> int:
+        """Do something such that the job ends, whatever happens on this rank."""
+        try:
+            return action()
+        except HpcappError as error:
+            return self._end_with(error)
+        except BaseException as error:
+            self._crash(error)
+
+    def _run(self) -> int:
+        from hpcapp.closing import close_finished, close_session
+        from hpcapp.driver import drive
+        from hpcapp.prepare import prepare
+        from hpcapp.session import Finished
+
+        options, comm = self.options, self.comm
+        level = 0 if options.quiet or options.json else 1
+        log = Log(comm.root, 2 if options.verbose else level)
+        session = prepare(comm, self._request(), log, self.stops)
+        if isinstance(session, Finished):
+            comm.on_root(lambda: _report(close_finished(session), log, options.json))
+            return Exit.DONE
+        try:
+            self.directory = session.directory
+            self.stops.at_once = partial(mark_failed, session.directory)
+            self.guards = _Guards(comm, session)
+            outcome = drive(session)
+            self.guards.close()
+            if comm.root:
+                _report(close_session(session, outcome), log, options.json)
+            return outcome.code
+        finally:
+            if session.held is not None:
+                session.held.lock.release()
+            log.close()
+
+    def _request(self) -> "Request":
+        from hpcapp.prepare import Request
+
+        options = self.options
+        fresh = options.verb == "run"
+        return Request(
+            config=options.config if fresh else "",
+            directory=options.output if fresh else options.directory,
+            settings=tuple(options.settings),
+            force=fresh and options.force,
+            resume=not fresh or options.resume,
+            command=self.command,
+        )
+
+    def _end_with(self, error: HpcappError) -> int:
+        """Leave together if every rank has this error, else end the job."""
+        comm = self.comm
+        shared = self.apart.meet(GRACE)
+        if comm.root or not shared:
+            prefix = "" if shared else f"rank {comm.rank} on {world.host()}: "
+            print(f"hpcapp: {prefix}{error}", file=sys.stderr, flush=True)
+            self._leave(error, "")
+        if not shared:
+            comm.abort(error.code)
+        if self.guards is not None:
+            self.guards.close()
+        return error.code
+
+    def _crash(self, error: BaseException) -> NoReturn:
+        """Show the traceback, of one rank if several fail together; end the job."""
+        comm = self.comm
+        shown = "".join(traceback.format_exception(error))
+        if comm.size == 1 or _first_to_crash(self.name):
+            print(
+                f"hpcapp: rank {comm.rank} of {comm.size} on {world.host()}, phase "
+                f"{comm.clock.phase_of(error)}: unexpected error\n{shown}",
+                file=sys.stderr,
+                flush=True,
+            )
+            self._leave(error, shown)
+        else:
+            # the rank that speaks ends us; should it fail, we do
+            time.sleep(GRACE)
+        comm.abort(Exit.FAILED)
+
+    def _leave(self, error: BaseException, shown: str) -> None:
+        """Write down how this rank failed, and say how to go on."""
+        comm = self.comm
+        code = error.code if isinstance(error, HpcappError) else Exit.FAILED
+        if not self.directory or code != Exit.FAILED:
+            return
+        failure = Failure(
+            rank=comm.rank,
+            size=comm.size,
+            host=world.host(),
+            pid=os.getpid(),
+            phase=comm.clock.phase_of(error),
+            error=one_line(error),
+            traceback=shown,
+        )
+        leave(self.directory, failure)
+        advice = advise(self.directory, comm.size)
+        print(f"hpcapp: {advice}", file=sys.stderr, flush=True)
+
+
+class _Guards:
+    """What watches over the ranks while they compute; collective to make and close."""
+
+    def __init__(self, comm: "Comm", session: "Session") -> None:
+        self._comm = comm
+        node = comm.node()
+        members = node.all((comm.rank, os.getpid()))
+        directory, host = session.directory, world.host()
+        leader = node.root
+        self._witness = Witness(directory, host, comm.size, members) if leader else None
+        self._watchdog: Watchdog | None = None
+        limit = session.problem.config.run.stall
+        if limit is not None:
+            board = open_board(node)
+            comm.clock.show(board.pulse)
+            faulthandler.register(SIGNAL, file=board.stacks, all_threads=True)
+            nodes = len(set(session.machine.nodes))
+            ranks = tuple(rank for rank, _ in members)
+            post = Post(directory, host, ranks, nodes, comm.size)
+            end = partial(comm.abort, Exit.FAILED)
+            self._watchdog = Watchdog(board, post, limit, end)
+            self._watchdog.start()
+        node.free()
+
+    def close(self) -> None:
+        """End it, before any rank leaves."""
+        if self._witness is not None:
+            self._witness.dismiss()
+        if self._watchdog is not None:
+            self._watchdog.close()
+        self._comm.barrier()
 
 
 def _report(closing: "Closing", log: Log, as_json: bool) -> None:
@@ -125,32 +250,6 @@ def _report(closing: "Closing", log: Log, as_json: bool) -> None:
     for line in lines:
         log.record(line)
     print("\n".join(lines), flush=True)
-
-
-def _end_with(comm: "Comm", apart: "Comm", error: HpcappError) -> int:
-    """Leave together if every rank has this error, else end the job."""
-    shared = apart.meet(GRACE)
-    if comm.root or not shared:
-        prefix = "" if shared else f"rank {comm.rank} on {world.host()}: "
-        print(f"hpcapp: {prefix}{error}", file=sys.stderr, flush=True)
-    if not shared:
-        comm.abort(error.code)
-    return error.code
-
-
-def _crash(comm: "Comm", job: str) -> NoReturn:
-    """Show the traceback, of one rank if several fail together, and end the job."""
-    if comm.size == 1 or _first_to_crash(job):
-        print(
-            f"hpcapp: rank {comm.rank} of {comm.size} on {world.host()}, phase "
-            f"{comm.clock.current}: unexpected error\n{traceback.format_exc()}",
-            file=sys.stderr,
-            flush=True,
-        )
-    else:
-        # the rank that speaks ends us; should it fail, we do
-        time.sleep(GRACE)
-    comm.abort(Exit.FAILED)
 
 
 def _first_to_crash(job: str) -> bool:

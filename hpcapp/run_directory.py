@@ -137,6 +137,8 @@ def take(path: str, force: bool, keep: bool) -> RunDirectory:
             f"cannot be written: {path}: {error.strerror}", key="output.directory"
         ) from None
     if keep:
+        for crash in Path(path).glob("crash-*.json"):
+            crash.unlink(missing_ok=True)
         return RunDirectory(path, lock)
     moved = ""
     try:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from hpcapp.errors import RunDirectoryError
+from hpcapp.failure import read_status, state_file
 from hpcapp.log import Log
 
 __all__ = ["Lock", "Status"]
@@ -137,7 +138,7 @@ class Status:
         facts: dict[str, Any],
         log: Log | None = None,
     ) -> None:
-        self._path = os.path.join(directory, "status.json")
+        self._directory, self._path = directory, state_file(directory)
         self._log: Log | None = log or Log()
         self._facts = {**facts, "pid": os.getpid(), "started": _now()}
         self._written = 0.0
@@ -160,6 +161,8 @@ class Status:
         now = time.monotonic()
         if not force and now - self._written < INTERVAL:
             return
+        if not force and self._ended():
+            return
         self._written = now
         temporary = f"{self._path}.part"
         text = json.dumps({**self._facts, "updated": _now()}, indent=1)
@@ -168,6 +171,11 @@ class Status:
             os.replace(temporary, self._path)
         except OSError as error:
             self._warn(error)
+
+    def _ended(self) -> bool:
+        """Tell whether another rank has said meanwhile that the run failed."""
+        known = read_status(self._directory)
+        return known is not None and known.get("state") == "failed"
 
     def _warn(self, error: OSError) -> None:
         # a disk that is full for a moment must not end a computation

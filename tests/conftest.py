@@ -99,6 +99,10 @@ class Launcher:
             *arguments,
         ]
 
+    def environ(self):
+        """Return the environment of a run."""
+        return {**os.environ, "PYTHONPATH": str(ROOT)}
+
     def __call__(self, ranks, *arguments, timeout=120, cwd=ROOT, **environ):
         """Run and return the finished process."""
         return subprocess.run(

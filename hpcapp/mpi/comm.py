@@ -4,6 +4,7 @@
 import os
 import pickle
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, TypeVar
@@ -23,6 +24,9 @@ T = TypeVar("T")
 
 # pieces of point-to-point transfers: far below the 2 GB that MPI-3 counts reach
 PIECE = 1 << 28
+
+# seconds that an abort may take
+STUCK = 2.0
 
 
 class Comm:
@@ -84,25 +88,25 @@ class Comm:
         """Return rank 0's value on all ranks."""
         data = np.frombuffer(pickle.dumps(value), np.uint8) if self.root else None
         length = np.array([0 if data is None else data.size], np.int64)
-        _wait(self.raw.Ibcast(length))
+        self._wait(self.raw.Ibcast(length))
         if data is None:
             data = np.empty(length[0], np.uint8)
-        _wait(self.raw.Ibcast(data))
+        self._wait(self.raw.Ibcast(data))
         return value if self.root else pickle.loads(data.tobytes())
 
     def barrier(self) -> None:
         """Wait for all ranks without keeping a core busy."""
-        _wait(self.raw.Ibarrier())
+        self._wait(self.raw.Ibarrier())
 
     def all(self, value: T) -> list[T]:
         """Return the small values of all ranks, in rank order."""
         mine = pickle.dumps(value)
         lengths = np.empty(self.size, np.int64)
-        _wait(self.raw.Iallgather(np.array([len(mine)], np.int64), lengths))
+        self._wait(self.raw.Iallgather(np.array([len(mine)], np.int64), lengths))
         data = np.empty(int(lengths.sum()), np.uint8)
         starts = np.concatenate(([0], np.cumsum(lengths)[:-1]))
         layout = [data, lengths.tolist(), starts.tolist(), MPI.BYTE]
-        _wait(self.raw.Iallgatherv(np.frombuffer(mine, np.uint8), layout))
+        self._wait(self.raw.Iallgatherv(np.frombuffer(mine, np.uint8), layout))
         ends = starts + lengths
         return [
             pickle.loads(data[a:b].tobytes()) for a, b in zip(starts, ends, strict=True)
@@ -285,11 +289,24 @@ class Comm:
         sys.stderr.flush()
         # what was just said must pass through the launcher before it tears down
         time.sleep(0.5)
+        # a library that is stuck may not come back from it
+        last = threading.Timer(STUCK, os._exit, (code,))
+        last.daemon = True
+        last.start()
         try:
             self.raw.Abort(code)
         finally:
             # MPICH comes back from Abort while the launcher is still at work
             os._exit(code)
+
+    def _wait(self, request: Any) -> None:
+        # a blocking wait spins: with more ranks than cores it starves the one that
+        # works
+        pause = 0.0
+        with self.clock.waiting():
+            while not request.Test():
+                time.sleep(pause)
+                pause = min(0.005, pause + 0.0002)
 
     def _reduce(self, values: np.ndarray, operation: Any) -> np.ndarray:
         result = np.empty_like(values)
@@ -336,11 +353,3 @@ def _arrives(request: Any, seconds: float) -> bool:
             return False
         time.sleep(0.005)
     return True
-
-
-def _wait(request: Any) -> None:
-    # a blocking wait spins: with more ranks than cores it starves the one that works
-    pause = 0.0
-    while not request.Test():
-        time.sleep(pause)
-        pause = min(0.005, pause + 0.0002)

@@ -122,6 +122,7 @@ class SharedFile:
     def _write_run(self, array: np.ndarray, dtype: np.dtype[Any], at: int) -> None:
         for staged in _staged(array, dtype):
             self._file.Write_at(at, [staged, MPI.BYTE])
+            self._comm.clock.beat()
             at += staged.nbytes
 
     def _write_view(
@@ -143,6 +144,7 @@ class SharedFile:
         self._file.Set_view(offset, item, view)
         for staged in _staged(array, dtype):
             self._file.Write([staged, MPI.BYTE])
+            self._comm.clock.beat()
         view.Free()
         item.Free()
 

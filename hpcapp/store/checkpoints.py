@@ -6,12 +6,13 @@ import re
 from contextlib import suppress
 
 from hpcapp.errors import HpcappError
-from hpcapp.store.manifest import manifest_path
 
 __all__ = [
     "checkpoint_path",
     "discard",
     "find_checkpoints",
+    "last_checkpoint",
+    "manifest_path",
     "new_checkpoint",
     "prune",
 ]
@@ -35,6 +36,19 @@ def find_checkpoints(directory: str) -> list[tuple[int, str]]:
     matches = (re.fullmatch(r"checkpoint-(\d{6,})\.(nc|json)", name) for name in names)
     numbers = {int(match[1]) for match in matches if match}
     return [(n, checkpoint_path(directory, n)) for n in sorted(numbers, reverse=True)]
+
+
+def manifest_path(path: str) -> str:
+    """Return the name of the manifest of a checkpoint."""
+    return f"{os.path.splitext(path)[0]}.json"
+
+
+def last_checkpoint(directory: str) -> str | None:
+    """Return the newest checkpoint that was completed; damage is not looked for."""
+    for _, path in find_checkpoints(directory):
+        if os.path.exists(path) and os.path.exists(manifest_path(path)):
+            return path
+    return None
 
 
 def new_checkpoint(directory: str) -> str:

@@ -21,12 +21,13 @@ import numpy as np
 from hpcapp.checksum import checksum_array
 from hpcapp.errors import ResultError
 from hpcapp.store.bands import Bands
+from hpcapp.store.checkpoints import manifest_path
 from hpcapp.store.writers import Target, runs
 
 if TYPE_CHECKING:
     from hpcapp.mpi.comm import Comm
 
-__all__ = ["Manifest", "Table", "check", "manifest_path", "measure", "write_manifest"]
+__all__ = ["Manifest", "Table", "check", "measure", "write_manifest"]
 
 # raised when an older program would misread it
 FORMAT = 1
@@ -84,11 +85,6 @@ class Manifest:
         """Return it as JSON, with its seal."""
         document = {"format": FORMAT, **asdict(self)}
         return json.dumps({**document, "seal": _seal(document)}, indent=1) + "\n"
-
-
-def manifest_path(path: str) -> str:
-    """Return the name of the manifest of a file."""
-    return f"{os.path.splitext(path)[0]}.json"
 
 
 def measure(path: str, tables: Mapping[str, Table]) -> Manifest:

@@ -11,7 +11,8 @@ from hpcapp.decomposition import Block, Domain, Layout
 from hpcapp.errors import ResultError
 from hpcapp.store import bands as bands_module
 from hpcapp.store import manifest as manifest_module
-from hpcapp.store.manifest import check, manifest_path
+from hpcapp.store.checkpoints import manifest_path
+from hpcapp.store.manifest import check
 from hpcapp.store.save import Job, save
 from hpcapp.workload import Field, Part, State
 

@@ -1,0 +1,268 @@
+# SPDX-License-Identifier: MIT
+"""Laws of stalls, on pulses that a test sets; times are told, not waited for."""
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from hpcapp.clock import NUMBERS, Clock
+from hpcapp.device import Device
+from hpcapp.failure import Failure, advise, leave, mark_failed, read_status
+from hpcapp.status import Status
+from hpcapp.watchdog import Board, Post, Watchdog
+
+LIMIT = 120.0
+
+
+class Node:
+    """A node of some ranks, all of which are this process unless told otherwise."""
+
+    def __init__(self, folder, size=2, host="a", nodes=1):
+        path, stacks = folder / f"pulses-{host}", folder / f"stacks-{host}"
+        path.write_bytes(bytes(32 * size))
+        stacks.touch()
+        self.stacks = os.open(stacks, os.O_RDWR | os.O_APPEND)
+        pulses = os.open(path, os.O_RDWR)
+        self.boards = [Board(pulses, self.stacks, slot, size) for slot in range(size)]
+        self.clocks = [Clock() for _ in range(size)]
+        for board, clock in zip(self.boards, self.clocks, strict=True):
+            clock.show(board.pulse)
+        ranks = tuple(range(size))
+        post = Post(str(folder), host, ranks, nodes, nodes * size)
+        self.ended = []
+        self.dog = Watchdog(self.boards[0], post, LIMIT, lambda: self.ended.append(1))
+        self.now = time.monotonic()
+
+    def pass_time(self, seconds, alive=()):
+        """Look every second; return after how many the job had stalled, or None."""
+        for second in range(int(seconds)):
+            self.now += 1.0
+            for rank in alive:
+                self.clocks[rank].beat()
+            if self.dog.look(self.now):
+                return second
+        return None
+
+
+@pytest.fixture
+def node(tmp_path):
+    return Node(tmp_path)
+
+
+@pytest.mark.parametrize("phase", ["halo", "reduce"])
+def test_ranks_that_all_wait_have_stalled_after_the_limit(node, phase):
+    for clock in node.clocks:
+        clock.enter(phase)
+    assert node.pass_time(1000) == pytest.approx(LIMIT, abs=2)
+
+
+def test_a_rank_that_waits_for_one_that_works_has_not_stalled(node):
+    node.clocks[0].enter("halo")
+    node.clocks[1].enter("compute")
+    assert node.pass_time(3000, alive=[1]) is None
+
+
+@pytest.mark.parametrize("phase", ["compute", "compile", "io", "setup"])
+def test_one_that_works_may_be_silent_for_longer(node, phase):
+    node.clocks[0].enter("reduce")
+    node.clocks[1].enter(phase)
+    assert node.pass_time(10_000) == pytest.approx(10 * LIMIT, abs=2)
+
+
+def test_waiting_inside_of_another_phase_is_waiting(node):
+    for clock in node.clocks:
+        clock.enter("io")
+    with node.clocks[0].waiting(), node.clocks[1].waiting():
+        assert node.pass_time(1000) == pytest.approx(LIMIT, abs=2)
+    assert node.pass_time(1000) is None
+
+
+def test_time_for_which_all_were_suspended_does_not_count(node):
+    for clock in node.clocks:
+        clock.enter("halo")
+    for _ in range(20):
+        node.now += 3600
+        assert not node.dog.look(node.now)
+
+
+@pytest.fixture
+def sleeper():
+    with subprocess.Popen(["sleep", "600"]) as process:
+        yield process
+        process.kill()
+
+
+@pytest.mark.parametrize("end", [signal.SIGSTOP, signal.SIGKILL])
+@pytest.mark.parametrize("phase", ["halo", "io"])
+def test_a_rank_that_is_stopped_or_dead_is_waited_for_a_few_seconds(
+    node, sleeper, end, phase
+):
+    node.boards[1]._memory[7] = sleeper.pid
+    node.clocks[0].enter(phase)
+    node.clocks[1].enter("compute")
+    sleeper.send_signal(end)
+    time.sleep(0.2)
+    assert node.pass_time(100) <= 8
+
+
+def test_others_may_work_while_one_is_stopped(node, sleeper):
+    node.boards[1]._memory[7] = sleeper.pid
+    node.clocks[0].enter("compute")
+    sleeper.send_signal(signal.SIGSTOP)
+    assert node.pass_time(3000, alive=[0]) is None
+
+
+def test_a_job_has_stalled_when_all_nodes_have(tmp_path):
+    a, b = (Node(tmp_path, host=host, nodes=2) for host in "ab")
+    for clock in (*a.clocks, *b.clocks):
+        clock.enter("halo")
+    assert a.pass_time(300) is None
+    assert b.pass_time(300, alive=[0]) is None
+    # now b is silent too: both see the mark of the other
+    assert b.pass_time(300) == pytest.approx(LIMIT, abs=2)
+    assert a.pass_time(2) == 0
+    a.clocks[0].beat()
+    assert a.pass_time(2) is None
+    assert [path.name for path in tmp_path.glob(".stall-*")] == [".stall-b.part"]
+
+
+def test_a_rank_lost_elsewhere_shortens_the_wait_here(tmp_path):
+    a = Node(tmp_path, host="a", nodes=2)
+    for clock in a.clocks:
+        clock.enter("halo")
+    (tmp_path / ".stall-b.part").write_text("gone")
+    assert a.pass_time(100) <= 8
+
+
+# --- what is said
+
+
+SPEAKER = """
+import faulthandler, sys, time
+from hpcapp.watchdog import SIGNAL
+stream = open(sys.argv[1], "a")
+faulthandler.register(SIGNAL, file=stream, all_threads=True)
+print("ready", flush=True)
+def waiting_for_godot():
+    time.sleep(600)
+waiting_for_godot()
+"""
+
+
+def test_report_has_the_stacks_and_names_the_rank_that_is_waited_for(node, tmp_path):
+    status = Status(str(tmp_path), {"workload": "w"})
+    status.update("running", force=True)
+    command = [sys.executable, "-c", SPEAKER, str(tmp_path / "stacks-a")]
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with (
+        subprocess.Popen(command, stdout=subprocess.PIPE, env=environ) as speaker,
+        subprocess.Popen(["sleep", "600"]) as stopped,
+    ):
+        try:
+            assert speaker.stdout.readline() == b"ready\n"
+            stopped.send_signal(signal.SIGSTOP)
+            time.sleep(0.2)
+            node.boards[0]._memory[3] = speaker.pid
+            node.boards[1]._memory[7] = stopped.pid
+            node.clocks[0].enter("halo")
+            assert node.pass_time(20) is not None
+            said = io.StringIO()
+            node.dog.report(said)
+        finally:
+            speaker.kill()
+            stopped.kill()
+    lines = said.getvalue().splitlines()
+    assert lines[0] == "hpcapp: a: no rank of the job goes on"
+    assert "rank 1, phase setup: stalled: was stopped or has ended" in lines[1]
+    assert lines[2] == "  (it cannot say where)"
+    assert "rank 0, phase halo: stalled: waits for others, silent for" in lines[3]
+    assert "in waiting_for_godot" in said.getvalue()
+    assert lines[-1].endswith("there is no checkpoint; start the run again")
+    crash = json.loads((tmp_path / "crash-rank0.json").read_text())
+    assert "in waiting_for_godot" in crash["traceback"]
+    assert (crash["phase"], crash["host"]) == ("halo", "a")
+    known = read_status(tmp_path)
+    assert known["state"] == "failed"
+    assert known["error"].startswith("rank 1 on a: stalled: was stopped or has ended")
+
+
+def test_one_rank_of_a_node_speaks(tmp_path):
+    node = Node(tmp_path)
+    path = tmp_path / "pulses-a"
+    other = Board(os.open(path, os.O_RDWR), node.stacks, 1, 2)
+    assert node.boards[0].claim()
+    assert not other.claim()
+
+
+def test_kernels_and_phases_are_signs_of_life(node):
+    clock, device = node.clocks[0], Device()
+    device.beat = clock.beat
+    before = node.boards[0].read()[0].beats
+    device.launch(abs, [(-1,), (2,)])
+    assert node.boards[0].read()[0].beats == before + 2
+    with clock.phase("compute"):
+        assert node.boards[0].read()[0].phase == "compute"
+    assert node.boards[0].read()[0].phase == "setup"
+    assert NUMBERS["setup"] == 0
+
+
+def test_phase_of_an_error_is_the_innermost_that_it_ended():
+    clock = Clock()
+    error = ValueError("x")
+    with pytest.raises(ValueError), clock.phase("io"), clock.phase("reduce"):
+        raise error
+    assert clock.phase_of(error) == "reduce"
+    assert clock.phase_of(ValueError("y")) == "setup"
+
+
+# --- what is left
+
+
+FAILURE = Failure(3, 4, "n7", 99, "compute", "it broke", "where")
+
+
+def test_the_first_failure_stands_in_the_status_and_the_end_of_a_run_stays(tmp_path):
+    assert not mark_failed(str(tmp_path), "nothing to mark")
+    status = Status(str(tmp_path), {"workload": "w"})
+    status.update("running", force=True, fraction=0.5)
+    leave(str(tmp_path), FAILURE)
+    assert not mark_failed(str(tmp_path), "later")
+    known = read_status(tmp_path)
+    assert (known["state"], known["error"]) == ("failed", "rank 3 on n7: it broke")
+    assert known["fraction"] == 0.5
+    # rank 0 goes on for a moment before the job ends
+    status._written = 0.0
+    status.update("running", fraction=0.6)
+    assert read_status(tmp_path)["state"] == "failed"
+    status.update("running", force=True)
+    assert read_status(tmp_path)["state"] == "running"
+    status.update("finished", force=True)
+    assert not mark_failed(str(tmp_path), "too late")
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["crash-rank3.json", "status.json"]
+
+
+def test_advice_names_the_last_checkpoint_that_was_completed(tmp_path):
+    directory = str(tmp_path / "my run")
+    assert advise(directory, 2) == (
+        f"{directory}: there is no checkpoint; start the run again"
+    )
+    folder = tmp_path / "my run" / "checkpoints"
+    folder.mkdir(parents=True)
+    for name in ("000001.nc", "000001.json", "000002.nc"):
+        (folder / f"checkpoint-{name}").touch()
+    assert advise(directory, 2) == (
+        f"the last checkpoint is {folder}/checkpoint-000001.nc (0 s old); go on with: "
+        f"mpirun -np 2 python -m hpcapp resume '{directory}'"
+    )
+
+
+def test_a_directory_that_is_gone_stops_no_failure(tmp_path):
+    leave(str(tmp_path / "gone"), FAILURE)
+    assert not (tmp_path / "gone").exists()
