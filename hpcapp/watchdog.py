@@ -164,6 +164,7 @@ def open_board(node: "Comm") -> Board:
     """
 
     def make() -> str:
+        """Make the files."""
         folder = tempfile.mkdtemp(prefix="hpcapp-board-")
         Path(folder, "pulses").write_bytes(bytes(8 * WORDS * node.size))
         Path(folder, "stacks").touch()

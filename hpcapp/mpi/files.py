@@ -58,7 +58,8 @@ class SharedFile:
         try:
             self._file = MPI.File.Open(comm.raw, path, MPI.MODE_WRONLY, info)
         except MPI.Exception as error:
-            raise OSError(f"{path}: MPI-IO cannot open it: {error}") from None
+            reason = _reason(error)
+            raise OSError(f"{path}: MPI-IO cannot open it: {reason}") from None
         finally:
             info.Free()
 
@@ -117,7 +118,7 @@ class SharedFile:
         try:
             action()
         except MPI.Exception as error:
-            self._fault = self._fault or f"rank {self._comm.rank}: {error}"
+            self._fault = self._fault or f"rank {self._comm.rank}: {_reason(error)}"
 
     def _write_run(self, array: np.ndarray, dtype: np.dtype[Any], at: int) -> None:
         for staged in _staged(array, dtype):
@@ -147,6 +148,12 @@ class SharedFile:
             self._comm.clock.beat()
         view.Free()
         item.Free()
+
+
+def _reason(error: BaseException) -> str:
+    """Return what a library says at the end of its error, which may be a stack."""
+    lines = str(error).strip().splitlines() or [repr(error)]
+    return lines[-1].rpartition(": ")[2].strip()
 
 
 def blind_ranks(comm: "Comm", directory: str) -> tuple[tuple[int, ...], str]:

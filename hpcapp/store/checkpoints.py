@@ -71,7 +71,9 @@ def new_checkpoint(directory: str) -> str:
     """
     folder = os.path.join(directory, FOLDER)
     try:
-        os.makedirs(folder, exist_ok=True)
+        # not its parents: where they vanished, what was written would not be found
+        if not os.path.isdir(folder):
+            os.mkdir(folder)
         existing = find_checkpoints(directory)
     except OSError as error:
         raise HpcappError(

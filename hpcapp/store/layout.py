@@ -69,6 +69,9 @@ def create(path: str, entries: Sequence[Entry]) -> dict[str, int]:
     import h5py
     import netCDF4
 
+    # the library says "permission denied" whatever the reason is
+    with open(path, "wb"):
+        pass
     with netCDF4.Dataset(path, "w", format="NETCDF4", clobber=True) as file:
         for entry in entries:
             for name, length in zip(entry.field.dims, entry.shape, strict=True):

@@ -6,8 +6,9 @@ in bounded pieces. Both give the same bytes.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import prod
 from typing import TYPE_CHECKING
 
@@ -95,27 +96,57 @@ def write_gather(
     Raises
     ------
     OSError
-        If rank 0 cannot write.
+        On all ranks, if rank 0 cannot write.
     """
-    descriptor = os.open(path, os.O_WRONLY) if comm.root else -1
+    sink = _Sink(path) if comm.root else None
     for target, parts in targets:
         pieces = [piece for part in parts for piece in _pieces(part)]
         blocks = comm.all([block for block, _ in pieces])
-        if not comm.root:
+        if sink is None:
             for _, array in pieces:
                 comm.send(np.ascontiguousarray(array, target.dtype), 0)
             continue
         for block, array in pieces:
-            _write_rows(descriptor, target, block, array)
+            sink.write(target, block, array)
         for source in range(1, comm.size):
             for block in blocks[source]:
                 buffer = np.empty(block.shape, target.dtype)
                 comm.receive(buffer, source)
-                _write_rows(descriptor, target, block, buffer)
-    if comm.root:
-        os.fsync(descriptor)
-        os.close(descriptor)
-    comm.barrier()
+                sink.write(target, block, buffer)
+                comm.clock.beat()
+    fault = comm.broadcast("" if sink is None else sink.close())
+    if fault:
+        raise OSError(fault)
+
+
+class _Sink:
+    """A file that takes everything, and tells at the end whether it could."""
+
+    def __init__(self, path: str) -> None:
+        self._fault, self._descriptor = "", -1
+        self._guard(lambda: self._open(path))
+
+    def write(self, target: Target, block: Block, array: np.ndarray) -> None:
+        """Write a block, unless something went wrong before."""
+        if not self._fault:
+            rows = partial(_write_rows, self._descriptor, target, block, array)
+            self._guard(rows)
+
+    def close(self) -> str:
+        """Make the data durable; return what went wrong, or ""."""
+        if self._descriptor >= 0:
+            self._guard(lambda: os.fsync(self._descriptor))
+            os.close(self._descriptor)
+        return self._fault
+
+    def _open(self, path: str) -> None:
+        self._descriptor = os.open(path, os.O_WRONLY)
+
+    def _guard(self, action: Callable[[], object]) -> None:
+        try:
+            action()
+        except OSError as error:
+            self._fault = self._fault or error.strerror or str(error)
 
 
 WRITERS = {"direct": write_direct, "gather": write_gather}

@@ -11,6 +11,7 @@ import pytest
 from hpcapp.failure import read_status
 
 ROOT = Path(__file__).parent.parent.parent
+SMALL = "configs/small/laplace.yaml"
 FAULTY = str(ROOT / "tests" / "own" / "faulty.py")
 
 # phase: the rank that fails where it matters, and what the traceback calls the phase
@@ -109,3 +110,83 @@ def test_a_rank_that_is_killed_or_stopped_ends_the_job(mpirun, tmp_path, how, wo
         assert again.returncode == 0, again.stderr
         names = {path.name for path in target.iterdir()}
         assert names == {"result.nc", "run.yaml", "status.json", "log.txt"}
+
+
+# --- disks
+
+
+def lines(text):
+    """Return the lines that are not empty."""
+    return [line for line in text.splitlines() if line.strip()]
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """Return a folder on a file system of 2 MB, and a function that enlarges it."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+
+    def mount(size):
+        options = f"size={size}" + (",remount" if folder.is_mount() else "")
+        command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
+        return subprocess.run(command, capture_output=True).returncode
+
+    if mount("2m"):
+        pytest.skip("cannot mount a small file system here")
+    yield folder, mount
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@pytest.mark.parametrize(
+    "writer", ["direct", pytest.param("gather", marks=pytest.mark.slow)]
+)
+def test_a_full_disk_ends_the_run_and_its_checkpoints_stay(mpirun, small_disk, writer):
+    folder, mount = small_disk
+    target = folder / "r"
+    options = ["parameters.tolerance=0", "parameters.max_iterations=400"]
+    options += ["parameters.shape=[301, 301]", "parameters.check_every=16"]
+    options += ["checkpoint.every=0.001 s", f"output.writer={writer}"]
+    settings = [part for option in options for part in ("--set", option)]
+    # two checkpoints of 0.7 MB find room, a third one does not
+    done = mpirun(2, "run", SMALL, "-o", str(target), *settings)
+    assert done.returncode == 1, done.stderr
+    assert "Traceback" not in done.stderr
+    (said,) = [line for line in lines(done.stderr) if "000003.nc: cannot" in line]
+    assert said.startswith(f"hpcapp: {target}/checkpoints/checkpoint-000003.nc: ")
+    assert said.endswith("No space left on device")
+    assert f"the last checkpoint is {target}/checkpoints/checkpoint-000002.nc" in (
+        done.stderr
+    )
+    names = sorted(path.name for path in (target / "checkpoints").iterdir())
+    assert names == [f"checkpoint-00000{n}.{s}" for n in (1, 2) for s in ("json", "nc")]
+    mount("20m")
+    again = mpirun(3, "resume", str(target))
+    assert again.returncode == 0, again.stderr
+    assert "damaged" not in again.stderr
+
+
+def test_a_directory_that_vanishes_ends_the_run_with_a_word(mpirun, tmp_path):
+    options = ["--set", "parameters.tolerance=0", "--set", "checkpoint.every=0.5 s"]
+    options += ["--set", "parameters.max_iterations=100000000"]
+    target = tmp_path / "r"
+    process = subprocess.Popen(
+        mpirun.command(2, "run", SMALL, "-o", str(target), *options),
+        cwd=ROOT,
+        env=mpirun.environ(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    until = time.monotonic() + 60
+    while not list(target.glob("checkpoints/*.json")) and time.monotonic() < until:
+        time.sleep(0.05)
+    moved = tmp_path / "moved"
+    target.rename(moved)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 1, said
+    assert "Traceback" not in said
+    assert "No such file or directory" in said
+    assert not target.exists()
+    again = mpirun(1, "resume", str(moved), "--set", "run.wall_time=2 s")
+    assert again.returncode == 75, again.stderr
