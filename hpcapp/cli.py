@@ -106,6 +106,15 @@ def _add_serial(verbs: Any) -> None:
         type=float,
         help="largest relative difference; default: same bits",
     )
+    verify = verbs.add_parser(
+        "verify", help="run on several rank counts and compare every bit"
+    )
+    verify.add_argument("config", metavar="CONFIG", help="YAML file")
+    verify.add_argument("--ranks", default="1,2,3,5", help="default: %(default)s")
+    _add_settings(verify)
+    status = verbs.add_parser("status", help="how a run stands, from anywhere")
+    status.add_argument("directory", metavar="RUN_DIR")
+    status.add_argument("--json", action="store_true", help="one object on stdout")
     plot = verbs.add_parser("plot", help="a picture of a result")
     plot.add_argument("result", metavar="RESULT", help="result file or run directory")
     plot.add_argument("-o", "--output", metavar="FILE", help="PNG, SVG or PDF")
@@ -147,6 +156,8 @@ def run_command_line(arguments: Sequence[str]) -> int:
         "init": _init,
         "compare": _compare,
         "plot": _plot,
+        "status": _status,
+        "verify": _verify,
     }
     if launcher_rank() != 0:
         return Exit.DONE
@@ -205,3 +216,21 @@ def _plot(options: Any) -> int:
 
     print(plot_result(options.result, options.output))
     return Exit.DONE
+
+
+def _status(options: Any) -> int:
+    from hpcapp.studies.standing import find_standing
+
+    standing = find_standing(options.directory)
+    print(json.dumps(standing.as_dict()) if options.json else standing.text())
+    return Exit.DONE
+
+
+def _verify(options: Any) -> int:
+    from functools import partial
+
+    from hpcapp.studies.verify import parse_ranks, verify
+
+    say = partial(print, flush=True)
+    ranks = parse_ranks(options.ranks)
+    return verify(options.config, ranks, options.settings, os.environ, say)

@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: MIT
+"""How a run stands, told from outside: from status.json, and whether it still lives."""
+
+import os
+import socket
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from hpcapp.errors import RunDirectoryError
+from hpcapp.failure import advise, read_status
+from hpcapp.log import duration, scaled
+from hpcapp.status import SILENCE
+from hpcapp.store.checkpoints import last_checkpoint
+
+__all__ = ["Standing", "find_standing"]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How a run stands.
+
+    Parameters
+    ----------
+    state : {"running", "finished", "stopped", "failed", "dead"}
+        As status.json says; "dead" where it says running and nobody is.
+    directory : str
+        The run directory.
+    facts : dict
+        What status.json holds.
+    checkpoint : str or None
+        The newest that was completed.
+    """
+
+    state: str
+    directory: str
+    facts: dict[str, Any]
+    checkpoint: str | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values, for ``--json``."""
+        return {**self.facts, "state": self.state, "checkpoint": self.checkpoint}
+
+    def text(self) -> str:
+        """Return it in a form to read."""
+        facts, size = self.facts, int(self.facts.get("ranks", 1))
+        head = f"{facts.get('workload', '?')} on {size} rank{'s' * (size != 1)}"
+        lines = [f"{head}: {self._state()}", self._progress()]
+        if self.state == "finished":
+            lines.append(os.path.join(self.directory, "result.nc"))
+        elif self.state != "running" or self.checkpoint is not None:
+            lines.append(advise(self.directory, size))
+        return "\n".join(line for line in lines if line)
+
+    def _state(self) -> str:
+        facts = self.facts
+        if self.state == "dead":
+            where = f"process {facts.get('pid')} on {facts.get('host')}"
+            return f"died at some time after {facts.get('updated')}: {where} is gone"
+        if self.state == "failed":
+            return f"failed: {facts.get('error', 'nobody knows why')}"
+        if self.state == "stopped":
+            return f"stopped ({facts.get('reason', 'on request')}), not finished"
+        return self.state
+
+    def _progress(self) -> str:
+        facts = self.facts
+        words = [f"{100 * facts.get('fraction', 0.0):.0f} %"]
+        with suppress(KeyError, ValueError, TypeError):
+            begun = datetime.fromisoformat(facts["started"])
+            now = datetime.fromisoformat(facts["updated"])
+            words[0] += f" after {duration((now - begun).total_seconds())}"
+        if facts.get("rate"):
+            words.append(f"{scaled(facts['rate'])}{facts.get('unit', '')}")
+        if self.state == "running" and facts.get("eta_seconds") is not None:
+            words.append(f"{duration(facts['eta_seconds'])} left")
+        return "; ".join([", ".join(words), *filter(None, [facts.get("note")])])
+
+
+def find_standing(directory: str) -> Standing:
+    """Find out how a run stands, at any time, from any process.
+
+    Parameters
+    ----------
+    directory : str
+        The run directory.
+
+    Returns
+    -------
+    Standing
+        At this moment.
+
+    Raises
+    ------
+    RunDirectoryError
+        If no run of hpcapp has begun there.
+    """
+    facts = read_status(directory)
+    if facts is None:
+        if not os.path.isdir(directory):
+            raise RunDirectoryError(f"{directory}: no such run directory")
+        raise RunDirectoryError(
+            f"{directory}: has no status.json: no run of hpcapp has begun there, or it "
+            "has only just begun"
+        )
+    state = str(facts.get("state", "?"))
+    if state == "running" and not _lives(directory, facts):
+        # it may have ended between the two looks
+        facts = read_status(directory) or facts
+        state = str(facts.get("state", "?"))
+        state = "dead" if state == "running" else state
+    return Standing(state, directory, facts, last_checkpoint(directory))
+
+
+def _lives(directory: str, facts: dict[str, Any]) -> bool:
+    """Tell whether rank 0 of a run can still be at work."""
+    pid = facts.get("pid")
+    if facts.get("host") == socket.gethostname().partition(".")[0]:
+        try:
+            os.kill(int(pid or 0) or -1, 0)
+        except ProcessLookupError:
+            return False
+        except OSError:
+            return True
+        return True
+    # elsewhere the lock tells, which its owner renews every minute
+    with suppress(OSError):
+        age = time.time() - os.stat(os.path.join(directory, ".lock")).st_mtime
+        return age < SILENCE
+    return False
