@@ -7,16 +7,16 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, Protocol, TypeVar
 
 import numpy as np
 from mpi4py import MPI
 
 from hpcapp.clock import Clock
-from hpcapp.decomposition import Layout
 from hpcapp.errors import HpcappError
 from hpcapp.mpi.claim import Claim
 from hpcapp.mpi.halo import Halo
+from hpcapp.mpi.moves import Moves
 
 __all__ = ["Agreement", "Comm"]
 
@@ -27,6 +27,14 @@ PIECE = 1 << 28
 
 # seconds that an abort may take
 STUCK = 2.0
+
+
+class Neighbours(Protocol):
+    """What tells the ranks beside a rank, such as a `Layout`."""
+
+    def neighbours(self, rank: int) -> tuple[tuple[int | None, int | None], ...]:
+        """Return the ranks below and above along each axis, None at the edge."""
+        ...
 
 
 class Comm:
@@ -194,9 +202,19 @@ class Comm:
             self.raw.Exscan(np.array([value], np.int64), total, MPI.SUM)
         return 0 if self.root else int(total[0])
 
-    def halo(self, array: np.ndarray, layout: Layout, margin: int, depth: int) -> Halo:
+    def halo(
+        self, array: np.ndarray, layout: Neighbours, margin: int, depth: int
+    ) -> Halo:
         """Return the halo exchange of one array; see `Halo`."""
         return Halo(self, array, layout.neighbours(self.rank), margin, depth)
+
+    def moves(
+        self,
+        sends: Sequence[tuple[int, np.ndarray]],
+        receives: Sequence[tuple[int, np.ndarray]],
+    ) -> Moves:
+        """Return the copying of pieces of arrays between ranks; see `Moves`."""
+        return Moves(self, sends, receives)
 
     def claim(self, total: int) -> Claim:
         """Return a shared counter that hands out 0 .. total - 1; collective."""

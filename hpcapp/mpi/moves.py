@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: MIT
+"""Pieces of arrays that go from ranks to others, the same ones again and again."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from mpi4py import MPI
+
+if TYPE_CHECKING:
+    from hpcapp.mpi.comm import Comm
+
+__all__ = ["Moves"]
+
+# those of halo exchanges are smaller
+TAG = 8
+
+Piece = tuple[int, np.ndarray]
+
+
+class Moves:
+    """Copy pieces of arrays to other ranks.
+
+    Parameters
+    ----------
+    comm : Comm
+        The communicator.
+    sends : sequence of (int, ndarray)
+        Ranks and what they get; views are bound for the life of this object.
+    receives : sequence of (int, ndarray)
+        Ranks and where their pieces go; at most one for each rank.
+
+    Notes
+    -----
+    A piece for the rank itself is copied. Persistent requests, receives first.
+    """
+
+    def __init__(
+        self, comm: "Comm", sends: Sequence[Piece], receives: Sequence[Piece]
+    ) -> None:
+        self._clock = comm.clock
+        own = comm.rank
+        self._copies = [
+            (source, target)
+            for there, source in sends
+            if there == own
+            for here, target in receives
+            if here == own
+        ]
+        self._out = [(np.empty(v.shape), v) for rank, v in sends if rank != own]
+        self._in = [(np.empty(v.shape), v) for rank, v in receives if rank != own]
+        away = [rank for rank, _ in receives if rank != own]
+        to = [rank for rank, _ in sends if rank != own]
+        self._requests: list[Any] = [
+            *(
+                comm.raw.Recv_init(buffer, rank, TAG)
+                for rank, (buffer, _) in zip(away, self._in, strict=True)
+            ),
+            *(
+                comm.raw.Send_init(buffer, rank, TAG)
+                for rank, (buffer, _) in zip(to, self._out, strict=True)
+            ),
+        ]
+
+    @property
+    def messages(self) -> int:
+        """Messages that this rank sends each time."""
+        return len(self._out)
+
+    @property
+    def bytes(self) -> int:
+        """Bytes that this rank sends each time."""
+        return sum(buffer.nbytes for buffer, _ in self._out)
+
+    def run(self) -> None:
+        """Send and receive all pieces."""
+        with self._clock.phase("halo"):
+            for buffer, view in self._out:
+                np.copyto(buffer, view)
+            if self._requests:
+                MPI.Prequest.Startall(self._requests)
+            for source, target in self._copies:
+                np.copyto(target, source)
+            if self._requests:
+                MPI.Prequest.Waitall(self._requests)
+            for buffer, view in self._in:
+                np.copyto(view, buffer)
+
+    def close(self) -> None:
+        """Free the requests."""
+        for request in self._requests:
+            request.Free()
+        self._requests = []
