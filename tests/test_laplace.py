@@ -400,6 +400,27 @@ def test_rounding_floor_is_1e_16_n_squared(shape, floor):
         ({"tolerance": -1.0}, r"must be > 0 \(or 0: stop after max_iterations\)"),
         ({"domain": ((0.0, 1e101), (0.0, 1.0))}, "must be from 1e-100 to 1e100 long"),
         ({"source": None}, "must be a number or an expression in x and y"),
+        (
+            {"boundary": {"left": {"flux": 0}}},
+            "a flux is for method: multigrid only",
+        ),
+        (
+            {
+                "method": "multigrid",
+                "boundary": {
+                    side: {"flux": 0} for side in ("left", "right", "bottom", "top")
+                },
+            },
+            "must give values on a side: fluxes leave a constant open",
+        ),
+        (
+            {"boundary": {"left": {"flow": 0}}},
+            "must have the one key flux, or be a value without keys",
+        ),
+        (
+            {"boundary": {"left": {"flux": None}}},
+            r"must be a number or an expression in x and y, or \{flux: it\}",
+        ),
     ],
 )
 def test_impossible_parameters_are_refused(change, message):

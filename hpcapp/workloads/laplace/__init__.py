@@ -13,16 +13,21 @@ from hpcapp.device import Device
 from hpcapp.errors import ConfigError, HpcappError
 from hpcapp.evaluation import evaluate_number
 from hpcapp.expression import parse
-from hpcapp.workload import Answer, Context, Field, Part, State, Step, Workload
-from hpcapp.workloads.laplace.grid import Grid, boundary_lines
-from hpcapp.workloads.laplace.parameters import Parameters, rounding_floor
+from hpcapp.workload import Answer, Context, Field, State, Step, Workload
+from hpcapp.workloads.laplace.grid import Grid, Lines, boundary_lines
+from hpcapp.workloads.laplace.level import MARGIN
+from hpcapp.workloads.laplace.multigrid import Multigrid, count_bytes
+from hpcapp.workloads.laplace.parameters import CYCLES, Parameters, rounding_floor
+from hpcapp.workloads.laplace.poisson import Poisson
+from hpcapp.workloads.laplace.solver import Found, Solver
 from hpcapp.workloads.laplace.sweeps import PASS_LEVELS, Sweeper, padded_shape
+from hpcapp.workloads.laplace.warm_up import warm_up_cycles, warm_up_sweeps
 
 __all__ = ["Laplace"]
 
 
 class Laplace(Workload):
-    """Solve u_xx + u_yy = source with Dirichlet values on a rectangle.
+    """Solve u_xx + u_yy = source with values or fluxes on the sides of a rectangle.
 
     Parameters
     ----------
@@ -43,7 +48,7 @@ class Laplace(Workload):
     Parameters: ClassVar[type[Model]] = Parameters
     summary: ClassVar[str] = "Laplace and Poisson equation on a rectangle"
     unit: ClassVar[str] = "updates"
-    tuning: ClassVar[frozenset[str]] = frozenset({"halo_depth"})
+    tuning: ClassVar[frozenset[str]] = frozenset({"halo_depth", "join_below"})
 
     def __init__(self, parameters: Any, run: Run) -> None:
         super().__init__(parameters, run)
@@ -57,11 +62,30 @@ class Laplace(Workload):
 
     def fields(self) -> tuple[Field, ...]:
         """Return solution, coordinates, history of the residual and bound."""
+        return self._common_fields() + (self._cycle_fields() if self._cycles else ())
+
+    @staticmethod
+    def _cycle_fields() -> tuple[Field, ...]:
+        about = "estimated distance to the discrete solution, max norm"
+        return (
+            Field("error_estimate", (), "1", about, kind="both"),
+            Field("correction", (), "1", "last correction", kind="state"),
+        )
+
+    @staticmethod
+    def _common_fields() -> tuple[Field, ...]:
         return (
             Field("u", ("y", "x"), "1", "solution", kind="both", distributed=True),
             Field("y", ("y",), "1", "y"),
             Field("x", ("x",), "1", "x"),
-            Field("iteration", ("iteration",), "1", "sweeps done", "int64", "both"),
+            Field(
+                "iteration",
+                ("iteration",),
+                "1",
+                "sweeps or cycles done",
+                "int64",
+                "both",
+            ),
             Field(
                 "residual",
                 ("iteration",),
@@ -88,6 +112,8 @@ class Laplace(Workload):
         """
         if layout.used == 1:
             return 1
+        if self._cycles:
+            return MARGIN
         if self.parameters.halo_depth is not None:
             return layout.halo
         return min(layout.halo, max(2, layout.thinnest // 32))
@@ -128,99 +154,119 @@ class Laplace(Workload):
             )
 
     def memory(self, layout: Layout, rank: int) -> int:
-        """Return bytes of the block's arrays: two for jacobi, one for sor, source."""
+        """Return bytes of the block's arrays: two for jacobi, one for sor, source.
+
+        For cycles those of all levels.
+        """
+        if self._cycles:
+            axes = self._problem({}).axes
+            return count_bytes(axes, layout, rank, self._joined, self._plain_source)
         shape = layout.block(rank).shape
         padded = math.prod(padded_shape(shape, max(1, self.halo(layout))))
         count = 2 if self.parameters.method == "jacobi" else 1
-        if parse(self.parameters.source, ("x", "y")).constant is None:
-            count += 1
-        return 8 * count * padded
+        return 8 * (count + (not self._plain_source)) * padded
 
     def warm_up(self, device: Device) -> None:  # noqa: ARG002
         """Compile the kernels of the method, and of a source that is a field."""
-        from hpcapp.evaluation import evaluate_grid
-        from hpcapp.workloads.laplace.kernels import (
-            relax_jacobi_cpu,
-            relax_redblack_cpu,
-            residual_cpu,
-        )
-
-        u, points = np.zeros((4, 4)), np.zeros(2)
-        regions, none = np.array([[1, 2, 1, 2]]), np.empty((0, 0))
-        stencil = np.zeros(4)
-        if self.parameters.method == "jacobi":
-            relax_jacobi_cpu(u, u.copy(), none, stencil, regions)
+        if self._cycles:
+            warm_up_cycles()
         else:
-            relax_redblack_cpu(u, none, stencil, 1.0, 0, regions)
-        residual_cpu(u, none, 0.0, 1.0, 1.0, regions[0])
+            warm_up_sweeps(self.parameters.method == "jacobi")
         program = parse(self.parameters.source, ("x", "y"))
         if program.constant is None:
+            from hpcapp.evaluation import evaluate_grid
+
+            points = np.zeros(2)
             evaluate_grid(np.empty((2, 2)), program, points, points)
 
     def steps(self, ctx: Context) -> Iterator[Step]:
-        """Sweep until the criterion holds, `check_every` sweeps a step."""
+        """Go on until the criterion holds, `check_every` sweeps or a cycle a step."""
+        # evaluated once: no other rank has to load what evaluates expressions
+        sides = self.parameters.boundary
+        lines = ctx.comm.on_root(lambda: boundary_lines(self.grid, sides))
+        solver = self._solver(ctx, lines)
+        try:
+            yield from self._march(ctx, solver)
+        finally:
+            solver.close()
+
+    def _solver(self, ctx: Context, lines: Lines) -> Solver:
         p = self.parameters
+        if self._cycles:
+            return Multigrid(ctx, self._problem(lines), self._joined)
         omega = None
         if p.method == "sor":
             omega = p.relaxation or self.grid.optimal_omega()
         depth = max(1, self.halo(ctx.layout))
-        # evaluated once: no other rank has to load what evaluates expressions
-        lines = ctx.comm.on_root(lambda: boundary_lines(self.grid, p.boundary))
-        sweeper = Sweeper(ctx, self.grid, lines, p.source, omega, depth)
-        try:
-            yield from self._sweeps(ctx, sweeper)
-        finally:
-            sweeper.close()
+        return Sweeper(ctx, self.grid, lines, p.source, omega, depth)
 
-    def _sweeps(self, ctx: Context, sweeper: Sweeper) -> Iterator[Step]:
+    def _march(self, ctx: Context, solver: Solver) -> Iterator[Step]:
         p, state = self.parameters, ctx.state
         iterations, residuals = self._history(state)
         if not iterations:
-            first, largest = sweeper.residual()
-            if not math.isfinite(first):
-                raise self._no_start(first, sweeper.broken_source())
-            state["initial_residual"] = np.float64(first)
-            iterations, residuals = [0], [1.0 if first > 0 else 0.0]
-            self._record(ctx, sweeper, iterations, residuals, largest)
+            found = solver.measure()
+            if not math.isfinite(found.residual):
+                raise self._no_start(found.residual, solver.broken_source())
+            state["initial_residual"] = np.float64(found.residual)
+            iterations, residuals = [0], [1.0 if found.residual > 0 else 0.0]
+            self._record(ctx, solver, iterations, residuals, found)
         state["x"], state["y"] = self.grid.x(0, p.shape[1]), self.grid.y(0, p.shape[0])
-        self._put(ctx, sweeper)
-        interior = (p.shape[0] - 2) * (p.shape[1] - 2)
+        ctx.state["u"] = solver.parts
         while not self._done(state):
             done = iterations[-1]
-            count = p.check_every - done % p.check_every
-            count = min(count, p.max_iterations - done)
-            if done % p.check_every:
+            every = 1 if self._cycles else p.check_every
+            count = min(every - done % every, p.max_iterations - done)
+            if done % every:
                 # the odd residual at the end of a run that is now extended
                 iterations, residuals = iterations[:-1], residuals[:-1]
-            sweeper.sweep(count)
-            residual, largest = sweeper.residual()
+            work = solver.advance(count)
+            found = solver.measure()
             iterations = [*iterations, done + count]
-            residuals = [*residuals, residual / float(state["initial_residual"])]
-            self._record(ctx, sweeper, iterations, residuals, largest)
-            note = f"residual {residuals[-1]:.2e}"
-            yield Step(self._fraction(state), note, float(interior * count))
+            relative = found.residual / float(state["initial_residual"])
+            residuals = [*residuals, relative]
+            self._record(ctx, solver, iterations, residuals, found)
+            yield Step(self._fraction(state), f"residual {relative:.2e}", work)
 
     def answer(self, state: State) -> Answer:
         """Return residual, error bound and sweeps."""
         residual = float(state["residual"][-1])
-        bound, sweeps = float(state["error_bound"]), int(state["iteration"][-1])
+        done, unit = int(state["iteration"][-1]), "cycles" if self._cycles else "sweeps"
+        bound, about = float(state["error_bound"]), "at most"
+        if self._cycles and float(state["error_estimate"]) < bound:
+            bound, about = float(state["error_estimate"]), "about"
         converged = self._converged(state)
         goal = "tolerance" if self._tolerance is not None else "accuracy"
         warning = ""
         if converged is False:
             warning = (
-                f"laplace: {goal} not met after max_iterations = {sweeps} sweeps "
+                f"laplace: {goal} not met after max_iterations = {done} {unit} "
                 f"(relative residual {residual:.2e}); raise it and resume"
             )
         return Answer(
             text=(
-                f"relative residual {residual:.3e} after {sweeps} sweeps, distance "
-                f"to the discrete solution at most {bound:.2e}"
+                f"relative residual {residual:.3e} after {done} {unit}, distance "
+                f"to the discrete solution {about} {bound:.2e}"
             ),
-            values={"residual": residual, "error_bound": bound, "iterations": sweeps},
+            values={"residual": residual, "error_bound": bound, "iterations": done},
             converged=converged,
             warning=warning,
         )
+
+    @property
+    def _cycles(self) -> bool:
+        return self.parameters.method in CYCLES
+
+    @property
+    def _joined(self) -> int:
+        return int(self.parameters.join_below)
+
+    @property
+    def _plain_source(self) -> bool:
+        return parse(self.parameters.source, ("x", "y")).constant is not None
+
+    def _problem(self, lines: Lines) -> Poisson:
+        p = self.parameters
+        return Poisson(self.grid, lines, p.source, p.boundary.fluxes)
 
     @property
     def _tolerance(self) -> float | None:
@@ -256,16 +302,13 @@ class Laplace(Workload):
             f"inside, got {source}, which is {value} at x = {x:g}, y = {y:g}"
         )
 
-    def _put(self, ctx: Context, sweeper: Sweeper) -> None:
-        ctx.state["u"] = [Part(ctx.block, sweeper.values)]
-
     def _record(
         self,
         ctx: Context,
-        sweeper: Sweeper,
+        solver: Solver,
         iterations: list[int],
         residuals: list[float],
-        largest: float,
+        found: Found,
     ) -> None:
         """Make the state complete for the next yield."""
         state = ctx.state
@@ -277,18 +320,36 @@ class Laplace(Workload):
             )
         state["iteration"] = np.array(iterations, np.int64)
         state["residual"] = np.array(residuals)
-        state["error_bound"] = np.float64(absolute * self.grid.shorter**2 / 8)
-        state["largest"] = np.float64(largest)
-        self._put(ctx, sweeper)
+        state["error_bound"] = np.float64(absolute * self._height())
+        state["largest"] = np.float64(found.largest)
+        if self._cycles:
+            state["error_estimate"] = np.float64(found.estimate)
+            state["correction"] = np.float64(found.correction)
+        state["u"] = solver.parts
+
+    def _height(self) -> float:
+        """Return the largest value of a parabola that bends by 1 between the sides."""
+        axes = self._problem({}).axes
+        lengths = (self.grid.y1 - self.grid.y0, self.grid.x1 - self.grid.x0)
+        # a side with given flux is a mirror
+        heights = [
+            length**2 / (2 if axis.low or axis.high else 8)
+            for axis, length in zip(axes, lengths, strict=True)
+            if not (axis.low and axis.high)
+        ]
+        return min(heights)
 
     def _converged(self, state: State) -> bool | None:
         if float(state["initial_residual"]) == 0:
             return True
         residual = float(state["residual"][-1])
         if self._tolerance is None:
-            bound = self._accuracy * float(state["largest"])
-            return float(state["error_bound"]) <= bound
+            return self._error(state) <= self._accuracy * float(state["largest"])
         return residual <= self._tolerance if self._tolerance > 0 else None
+
+    def _error(self, state: State) -> float:
+        bound = float(state["error_bound"])
+        return min(bound, float(state["error_estimate"])) if self._cycles else bound
 
     def _done(self, state: State) -> bool:
         out_of_sweeps = int(state["iteration"][-1]) >= self.parameters.max_iterations
@@ -299,7 +360,7 @@ class Laplace(Workload):
         residual = float(state["residual"][-1])
         if self._tolerance is None:
             goal = self._accuracy * float(state["largest"])
-            start = float(state["error_bound"]) / residual if residual else 1.0
+            start = self._error(state) / residual if residual else 1.0
         else:
             goal, start = self._tolerance, 1.0
         if residual > 0 and 0 < goal < start:

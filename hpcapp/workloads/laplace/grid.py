@@ -12,7 +12,14 @@ from hpcapp.errors import ConfigError
 from hpcapp.evaluation import evaluate_line
 from hpcapp.expression import parse
 
-__all__ = ["Grid", "Lines", "boundary_lines", "source_block", "write_boundary"]
+__all__ = [
+    "Grid",
+    "Lines",
+    "boundary_lines",
+    "first_broken",
+    "source_block",
+    "write_boundary",
+]
 
 Lines = dict[str, np.ndarray]
 
@@ -52,11 +59,19 @@ class Grid:
 
     def y(self, start: int, stop: int) -> np.ndarray:
         """Return coordinates of rows: float64[stop - start]."""
-        return _points(self.y0, self.y1, self.shape[0], start, stop)
+        return self.y_at(np.arange(start, stop))
 
     def x(self, start: int, stop: int) -> np.ndarray:
         """Return coordinates of columns: float64[stop - start]."""
-        return _points(self.x0, self.x1, self.shape[1], start, stop)
+        return self.x_at(np.arange(start, stop))
+
+    def y_at(self, index: np.ndarray) -> np.ndarray:
+        """Return coordinates of rows: float64[n], for int64[n]."""
+        return _points(self.y0, self.y1, self.shape[0], index)
+
+    def x_at(self, index: np.ndarray) -> np.ndarray:
+        """Return coordinates of columns: float64[n], for int64[n]."""
+        return _points(self.x0, self.x1, self.shape[1], index)
 
     def weights(self) -> tuple[float, float, float]:
         """Return the weights of y neighbours, x neighbours and source."""
@@ -106,9 +121,9 @@ class Grid:
         return (*rows, *columns)
 
 
-def _points(low: float, high: float, count: int, start: int, stop: int) -> np.ndarray:
+def _points(low: float, high: float, count: int, index: np.ndarray) -> np.ndarray:
     # from the nearer end, so that both ends are met exactly
-    index = np.arange(start, stop, dtype=np.float64)
+    index = index.astype(np.float64)
     step = (high - low) / (count - 1)
     return np.where(
         2 * index < count, low + index * step, high - (count - 1 - index) * step
@@ -123,12 +138,13 @@ def boundary_lines(grid: Grid, sides: Any) -> Lines:
     grid : Grid
         Geometry.
     sides : object
-        Expressions `left`, `right`, `bottom`, `top`.
+        Expressions `left`, `right`, `bottom`, `top`; ``{"flux": expression}`` where
+        the outward flux is given.
 
     Returns
     -------
     dict of str to float64[n]
-        Values along each side, in the order of its coordinate.
+        Values or fluxes along each side, in the order of its coordinate.
 
     Raises
     ------
@@ -137,20 +153,31 @@ def boundary_lines(grid: Grid, sides: Any) -> Lines:
     """
     ny, nx = grid.shape
     y, x = grid.y(0, ny), grid.x(0, nx)
-    lines = {
-        "left": _along("left", sides.left, np.full(ny, grid.x0), y),
-        "right": _along("right", sides.right, np.full(ny, grid.x1), y),
-        "bottom": _along("bottom", sides.bottom, x, np.full(nx, grid.y0)),
-        "top": _along("top", sides.top, x, np.full(nx, grid.y1)),
+    points = {
+        "left": (np.full(ny, grid.x0), y),
+        "right": (np.full(ny, grid.x1), y),
+        "bottom": (x, np.full(nx, grid.y0)),
+        "top": (x, np.full(nx, grid.y1)),
     }
+    lines = {
+        name: _along(name, getattr(sides, name), *at) for name, at in points.items()
+    }
+    given = {name for name in lines if not isinstance(getattr(sides, name), dict)}
     for row, row_end in (("bottom", 0), ("top", -1)):
         for column, column_end in (("left", 0), ("right", -1)):
-            mean = 0.5 * (lines[row][column_end] + lines[column][row_end])
-            lines[row][column_end] = lines[column][row_end] = mean
+            here, there = lines[row][column_end], lines[column][row_end]
+            if {row, column} <= given:
+                here = there = 0.5 * (here + there)
+            # a corner belongs to a side with values, not to one with a flux
+            if row in given:
+                lines[row][column_end] = here
+            if column in given:
+                lines[column][row_end] = there
     return lines
 
 
-def _along(name: str, text: Any, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+def _along(name: str, side: Any, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    text = side["flux"] if isinstance(side, dict) else side
     program = parse(text, ("x", "y"))
     if program.constant is not None:
         return np.full(len(x), program.constant)
@@ -220,3 +247,34 @@ def source_block(
     field = np.empty((jb - ja, ib - ia))
     evaluate_grid(field, program, grid.y(ja, jb), grid.x(ia, ib))
     return field, 0.0
+
+
+def first_broken(
+    comm: Any, shape: tuple[int, int], values: np.ndarray, corner: tuple[int, int]
+) -> tuple[int, int] | None:
+    """Return where the first value is that is no finite number; collective.
+
+    Parameters
+    ----------
+    comm : Comm
+        The ranks.
+    shape : (int, int)
+        Of the grid.
+    values : float64[rows, columns]
+        This rank's; may be empty.
+    corner : (int, int)
+        Global row and column of its first.
+
+    Returns
+    -------
+    (int, int) or None
+        Global row and column, the same on all ranks; None if there is none.
+    """
+    index = none = shape[0] * shape[1]
+    for row, line in enumerate(values):
+        wrong = np.flatnonzero(~np.isfinite(line))
+        if wrong.size:
+            index = (corner[0] + row) * shape[1] + corner[1] + int(wrong[0])
+            break
+    index = -int(comm.max(np.array([-index]))[0])
+    return None if index == none else (index // shape[1], index % shape[1])

@@ -1,14 +1,21 @@
 # SPDX-License-Identifier: MIT
 """Parameters of the workload `laplace`."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    WithJsonSchema,
+    model_validator,
+)
 
 from hpcapp.config import Count, Integer, Model, Real, parameter, rule_broken
+from hpcapp.expression import parse
 from hpcapp.values import FunctionOfXY, Interval
 
-__all__ = ["Boundary", "Parameters", "rounding_floor"]
+__all__ = ["CYCLES", "Boundary", "Parameters", "rounding_floor"]
 
 
 # more points than this on two axes have more than 2^63 bytes
@@ -29,13 +36,62 @@ Tolerance = Annotated[
 ]
 
 
-class Boundary(Model):
-    """Dirichlet values of the four sides."""
+def _check_side(value: object) -> object:
+    """Check a value, or the flux of ``{flux: value}``."""
+    inner = value
+    if isinstance(value, dict):
+        if set(value) != {"flux"}:
+            raise ValueError("must have the one key flux, or be a value without keys")
+        inner = value["flux"]
+    if isinstance(inner, bool) or not isinstance(inner, (int, float, str)):
+        raise ValueError("must be a number or an expression in x and y, or {flux: it}")
+    parse(inner, ("x", "y"))
+    return value
 
-    left: FunctionOfXY = parameter(0.0, "value on the side x = x0, in x and y")
-    right: FunctionOfXY = parameter(0.0, "value on the side x = x1, in x and y")
-    bottom: FunctionOfXY = parameter(0.0, "value on the side y = y0, in x and y")
-    top: FunctionOfXY = parameter("sin(pi*x)", "value on the side y = y1, in x and y")
+
+_FUNCTION = {
+    "anyOf": [{"type": "number"}, {"type": "string"}],
+    "description": "number or expression in x, y",
+}
+Side = Annotated[
+    Any,
+    BeforeValidator(_check_side),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "number"},
+                {"type": "string"},
+                {
+                    "type": "object",
+                    "properties": {"flux": _FUNCTION},
+                    "required": ["flux"],
+                    "additionalProperties": False,
+                },
+            ],
+            "description": "number or expression in x, y, or {flux: it}",
+        }
+    ),
+]
+
+# methods that go down and up levels
+CYCLES = ("multigrid",)
+
+
+class Boundary(Model):
+    """Values of the four sides, or their fluxes: the derivatives outward."""
+
+    left: Side = parameter(0.0, "value on the side x = x0, in x and y, or {flux: it}")
+    right: Side = parameter(0.0, "value on the side x = x1, in x and y, or {flux: it}")
+    bottom: Side = parameter(0.0, "value on the side y = y0, in x and y, or {flux: it}")
+    top: Side = parameter(
+        "sin(pi*x)", "value on the side y = y1, in x and y, or {flux: it}"
+    )
+
+    @property
+    def fluxes(self) -> frozenset[str]:
+        """The names of the sides where the flux is given."""
+        names = ("left", "right", "bottom", "top")
+        return frozenset(n for n in names if isinstance(getattr(self, n), dict))
 
 
 def rounding_floor(shape: tuple[int, int]) -> float:
@@ -54,14 +110,14 @@ class Parameters(Model):
     )
     boundary: Boundary = Field(
         default_factory=Boundary,
-        description="Dirichlet values: numbers or expressions in x, y",
+        description="values: numbers or expressions in x, y; or {flux: one}",
         json_schema_extra={"unit": "1"},
     )
     source: FunctionOfXY = parameter(
         0.0, "right-hand side of Poisson's equation, in x and y"
     )
-    method: Literal["jacobi", "sor"] = parameter(
-        "sor", "Jacobi's method, or red-black over-relaxation", ""
+    method: Literal["jacobi", "sor", "multigrid"] = parameter(
+        "sor", "sweeps of Jacobi, of red-black over-relaxation, or multigrid cycles", ""
     )
     relaxation: Annotated[Real, Field(gt=0, lt=2)] | None = parameter(
         None, "factor of sor; null: the optimal one"
@@ -73,13 +129,16 @@ class Parameters(Model):
         None, "stop at error_bound <= accuracy max|u|; 1e-6 if no tolerance is given"
     )
     max_iterations: Annotated[Integer, Field(ge=0)] = parameter(
-        100_000, "sweeps at most", le=10**12
+        100_000, "sweeps or cycles at most", le=10**12
     )
     check_every: Count = parameter(
-        32, "sweeps between residuals; part of the result", le=10**9
+        32, "sweeps between residuals; part of the result; not of cycles", le=10**9
     )
     halo_depth: Annotated[Count, Field(le=64)] | None = parameter(
-        None, "points exchanged: that many levels follow; null: as many as pay"
+        None, "sweeps: points exchanged, levels that follow; null: as many as pay"
+    )
+    join_below: Annotated[Count, Field(le=10**6)] = parameter(
+        64, "cycles: on coarse levels blocks thinner than this are joined"
     )
 
     @model_validator(mode="after")
@@ -88,6 +147,14 @@ class Parameters(Model):
             raise rule_broken("accuracy", "give tolerance or accuracy, not both")
         if self.relaxation is not None and self.method != "sor":
             raise rule_broken("relaxation", "is for method: sor only")
+        fluxes = self.boundary.fluxes
+        if fluxes and self.method not in CYCLES:
+            raise rule_broken("boundary", "a flux is for method: multigrid only")
+        if len(fluxes) == 4:
+            raise rule_broken(
+                "boundary",
+                "must give values on a side: fluxes leave a constant open",
+            )
         floor = rounding_floor(self.shape)
         for name in ("tolerance", "accuracy"):
             value = getattr(self, name)

@@ -7,13 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from hpcapp.workload import Context
+from hpcapp.workload import Context, Part
 from hpcapp.workloads.laplace.grid import (
     Grid,
     Lines,
+    first_broken,
     source_block,
     write_boundary,
 )
+from hpcapp.workloads.laplace.solver import Found
 
 __all__ = ["PASS_LEVELS", "Sweeper", "padded_shape"]
 
@@ -103,19 +105,21 @@ class Sweeper:
         self._fresh = True
 
     @property
-    def values(self) -> np.ndarray:
-        """The block's values now: float64[block.shape], a view."""
-        return self._own(self._current)
+    def parts(self) -> list[Part]:
+        """The block's values now, a view."""
+        return [Part(self._block, self._own(self._current))]
 
-    def sweep(self, count: int) -> None:
-        """Do a number of sweeps."""
+    def advance(self, count: int) -> float:
+        """Do a number of sweeps; return the updates of all ranks."""
         levels = count * self._levels_a_sweep
         while levels:
             group = min(levels, PASS_LEVELS if self._alone else self._margin)
             self._group(group)
             levels -= group
+        ny, nx = self._grid.shape
+        return float((ny - 2) * (nx - 2) * count)
 
-    def residual(self) -> tuple[float, float]:
+    def measure(self) -> Found:
         """Return max |residual| and max |u|, boundary included; collective."""
         from hpcapp.workloads.laplace.kernels import residual_cpu
 
@@ -131,28 +135,20 @@ class Sweeper:
             )
             largest = np.max([largest, *found], axis=0).astype(np.int64)
         residual, value = self._ctx.comm.max(largest).view(np.float64).tolist()
-        return residual, value
+        return Found(residual, value)
 
     def broken_source(self) -> tuple[int, int] | None:
-        """Return the first interior point with no finite source; collective.
-
-        Returns
-        -------
-        (int, int) or None
-            Global row and column, the same on all ranks; None if there is none.
-        """
-        ny, nx = self._grid.shape
-        index = ny * nx
-        if not self._block.empty and self._source.size:
+        """Return row and column of the first source that is no number, or None."""
+        field = self._source
+        first, last, start, stop = (0, 0, 0, 0)
+        corner = (0, 0)
+        if not self._block.empty and field.size:
             rows = self._grid.interior(self._block)
             first, last, start, stop = self._local(rows)
-            for row in range(first, last):
-                wrong = np.flatnonzero(~np.isfinite(self._source[row, start:stop]))
-                if wrong.size:
-                    index = (rows[0] + row - first) * nx + rows[2] + int(wrong[0])
-                    break
-        index = -int(self._ctx.comm.max(np.array([-index]))[0])
-        return None if index == ny * nx else divmod(index, nx)
+            corner = (rows[0], rows[2])
+        return first_broken(
+            self._ctx.comm, self._grid.shape, field[first:last, start:stop], corner
+        )
 
     def close(self) -> None:
         """Free the requests of the exchange."""
