@@ -131,12 +131,16 @@ def test_nearest_names_nothing_where_nothing_is_known():
         ("shape: [1e300, 5]", "shape.0: must be <= 1000000000, got 1e300"),
         ("max_iterations: 1e-3", "max_iterations: must be a whole number, got 1e-3"),
         ("max_iterations: -1", "max_iterations: must be >= 0, got -1"),
-        ("method: jacoby", "method: must be one of 'jacobi' or 'sor', got jacoby"),
+        (
+            "method: jacoby",
+            "method: must be one of 'jacobi', 'sor' or 'multigrid', got jacoby",
+        ),
         ("boundary: 5", "boundary: must be a section of keys and values, got 5"),
         ("boundary: null", "boundary: must be a section of keys and values, got null"),
         (
             "boundary: {top: true}",
-            "boundary.top: must be a number or an expression in x and y, got true",
+            "boundary.top: must be a number or an expression in x and y, or {flux: it}, "
+            "got true",
         ),
         (
             "boundary: {top: sni(x)}",
@@ -372,7 +376,7 @@ def test_other_variables_of_ours_are_no_settings():
             ("parameters.boundary={top: [1e-6]}",),
             {},
             "--set: parameters.boundary.top: must be a number or an expression in x "
-            "and y, got [1e-06]",
+            "and y, or {flux: it}, got [1e-06]",
         ),
         (("run=5",), {}, "--set: run: must be a section of keys and values, got 5"),
         (

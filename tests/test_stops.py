@@ -131,13 +131,14 @@ def test_slurm_without_an_answer_sets_no_limit(tmp_path, monkeypatch):
         "while True: time.sleep(0.05)",
         # handlers of Python never run while one is inside a library
         "import select; select.poll().poll()",
-        "threading.Lock().acquire(); lock = threading.Lock(); lock.acquire(); "
-        "ctypes.CDLL(None).sleep(600)",
+        # a call that no signal interrupts: a lock that this thread has already
+        "lock = ctypes.create_string_buffer(128); c = ctypes.CDLL(None); "
+        "c.pthread_mutex_lock(lock); c.pthread_mutex_lock(lock)",
     ],
 )
 def test_signal_that_comes_again_later_ends_the_process_at_once(tmp_path, busy):
     script = (
-        "import ctypes, pathlib, threading, time, hpcapp.stops as s\n"
+        "import ctypes, pathlib, time, hpcapp.stops as s\n"
         "s.PATIENCE = 0.2\n"
         "stops = s.Stops(); stops.listen()\n"
         f"stops.at_once = pathlib.Path({str(tmp_path / 'said')!r}).write_text\n"
