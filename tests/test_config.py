@@ -139,8 +139,8 @@ def test_nearest_names_nothing_where_nothing_is_known():
         ("boundary: null", "boundary: must be a section of keys and values, got null"),
         (
             "boundary: {top: true}",
-            "boundary.top: must be a number or an expression in x and y, or {flux: it}, "
-            "got true",
+            "boundary.top: must be a number or an expression in x and y, "
+            "or {flux: it}, got true",
         ),
         (
             "boundary: {top: sni(x)}",
