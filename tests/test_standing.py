@@ -36,6 +36,13 @@ def dead_process():
     return process.pid
 
 
+def test_a_process_that_nobody_has_waited_for_is_gone_too(tmp_path):
+    with subprocess.Popen(["true"]) as process:
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        write(tmp_path, pid=process.pid)
+        assert standing(tmp_path).state == "dead"
+
+
 def make_checkpoint(folder):
     (folder / "checkpoints").mkdir()
     for suffix in ("nc", "json"):

@@ -7,6 +7,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from hpcapp.errors import RunDirectoryError
@@ -116,17 +117,25 @@ def find_standing(directory: str) -> Standing:
 
 def _lives(directory: str, facts: dict[str, Any]) -> bool:
     """Tell whether rank 0 of a run can still be at work."""
-    pid = facts.get("pid")
+    pid = facts.get("pid", 0)
     if facts.get("host") == socket.gethostname().partition(".")[0]:
         try:
-            os.kill(int(pid or 0) or -1, 0)
+            os.kill(int(pid), 0)
         except ProcessLookupError:
             return False
         except OSError:
             return True
-        return True
+        return not _is_zombie(int(pid))
     # elsewhere the lock tells, which its owner renews every minute
     with suppress(OSError):
         age = time.time() - os.stat(os.path.join(directory, ".lock")).st_mtime
         return age < SILENCE
+    return False
+
+
+def _is_zombie(pid: int) -> bool:
+    """Tell whether a process has ended and nobody has asked for its exit code."""
+    with suppress(OSError):
+        stat = Path(f"/proc/{pid}/stat").read_text()
+        return stat.rpartition(") ")[2].startswith("Z")
     return False
