@@ -293,6 +293,51 @@ class Comm:
             self.raw.Recv(part, 0)
         return mine
 
+    def stack(self, values: np.ndarray) -> np.ndarray | None:
+        """Collect the arrays of all ranks, of one shape, in one collective.
+
+        Parameters
+        ----------
+        values : ndarray[...]
+            This rank's, contiguous.
+
+        Returns
+        -------
+        ndarray[ranks, ...] or None
+            On rank 0; None elsewhere.
+        """
+        shape = (self.size, *values.shape)
+        collected = np.empty(shape, values.dtype) if self.root else None
+        with self.clock.phase("reduce"):
+            self.raw.Gather(values, collected)
+        return collected
+
+    def deal(self, parts: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Send each rank its 1-D array, and return those that all have sent here.
+
+        Parameters
+        ----------
+        parts : sequence of ndarray
+            One for each rank, of one dtype and of any length.
+
+        Returns
+        -------
+        list of ndarray
+            In rank order.
+        """
+        sizes = np.array([part.size for part in parts], np.int64)
+        theirs = np.empty_like(sizes)
+        outgoing = np.concatenate(parts)
+        with self.clock.phase("reduce"):
+            self.raw.Alltoall(sizes, theirs)
+            incoming = np.empty(int(theirs.sum()), outgoing.dtype)
+            starts, ends = np.cumsum(sizes) - sizes, np.cumsum(theirs)
+            self.raw.Alltoallv(
+                [outgoing, (sizes.tolist(), starts.tolist())],
+                [incoming, (theirs.tolist(), (ends - theirs).tolist())],
+            )
+        return np.split(incoming, ends[:-1])
+
     def send(self, part: np.ndarray, target: int) -> None:
         """Send a contiguous array; returns when the target has taken it."""
         self.raw.Ssend(part, target)

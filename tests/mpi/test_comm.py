@@ -122,3 +122,25 @@ def test_claim_hands_out_each_number_once(comm):
     claim.close()
     everyone = sorted(number for part in comm.all(mine) for number in part)
     assert everyone == list(range(50))
+
+
+def test_deal_brings_each_rank_what_the_others_have_for_it(comm):
+    # from rank a to rank b: a + 2 b numbers, none between the first two
+    parts = [
+        np.full(comm.rank + 2 * to, 10 * comm.rank + to) for to in range(comm.size)
+    ]
+    received = comm.deal(parts)
+    assert [part.tolist() for part in received] == [
+        [10 * source + comm.rank] * (source + 2 * comm.rank)
+        for source in range(comm.size)
+    ]
+    assert all(part.dtype == np.int64 for part in received)
+
+
+def test_stack_collects_arrays_of_one_shape_on_rank_0(comm):
+    stacked = comm.stack(np.full((2, 3), comm.rank, np.int64))
+    if comm.root:
+        assert stacked.shape == (comm.size, 2, 3)
+        assert stacked[:, 1, 2].tolist() == list(range(comm.size))
+    else:
+        assert stacked is None
