@@ -80,7 +80,10 @@ def load(directory):
         def visit(name, item):
             if isinstance(item, h5py.Dataset) and name not in lists:
                 data = np.asarray(item[()])
-                found[name] = (data.shape, data.dtype.str, data.tobytes())
+                # the array of a text holds pointers
+                text = data.dtype == object
+                bits = repr(data.tolist()).encode() if text else data.tobytes()
+                found[name] = (data.shape, data.dtype.str, bits)
 
         file.visititems(visit)
     return found
