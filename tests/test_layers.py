@@ -46,8 +46,8 @@ EXCEPTIONS = {("discovery", "workloads")}
 # start-up is paid by every rank at once: these are imported where they are used
 LAZY = frozenset(
     {
-        *("h5netcdf", "h5py", "matplotlib", "netCDF4", "rich", "ruamel", "scipy"),
-        *("tqdm", "xarray"),
+        *("h5netcdf", "h5py", "matplotlib", "netCDF4", "nltk", "rich"),
+        *("ruamel", "scipy", "tqdm", "xarray"),
     }
 )
 
