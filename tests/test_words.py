@@ -46,11 +46,19 @@ def problem(*lines):
     return parse_problem(f"workload: words\nparameters:\n{text}", "w.yaml")
 
 
+class NoTables:
+    """What a state between two books holds of its tables."""
+
+    def shape(self, name):
+        """Return that they are empty."""
+        return (0,)
+
+
 def run(workload, ranks=1, threads=1, state=None):
     """Turn all steps on ranks that are threads; return the state of each rank."""
 
     def steps(comm):
-        own = State(dict(state._values)) if state else State()
+        own = State(dict(state._values), NoTables()) if state else State()
         device = Device(threads)
         context = Context(comm, device, None, own)
         for step in workload.steps(context):

@@ -89,14 +89,15 @@ class Words(Workload):
         reading = Reading(ctx.comm, ctx.device, self.parameters, state)
         while state["correlated"] >= 0 or len(state["book"]) < len(books):
             done, counted, work = len(state["book"]), int(state["counted"]), 0
+            book = books[done - 1 if state["correlated"] >= 0 else done]
             if state["correlated"] >= 0:
-                reading.correlate(books[done - 1])
-            elif counted < count_windows(books[done]):
-                work = min(WINDOW, books[done].size - counted * WINDOW)
-                reading.count(books[done])
+                reading.correlate(book)
+            elif counted < count_windows(book):
+                work = min(WINDOW, book.size - counted * WINDOW)
+                reading.count(book)
             else:
-                reading.tell(books[done])
-            yield Step(_fraction(books, state), work=float(work))
+                reading.tell(book)
+            yield Step(_fraction(books, state), book.name, float(work))
 
     def answer(self, state: State) -> Answer:
         """Return how many words there are, and the most frequent one."""
