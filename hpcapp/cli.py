@@ -118,6 +118,19 @@ def _add_serial(verbs: Any) -> None:
     plot = verbs.add_parser("plot", help="a picture of a result")
     plot.add_argument("result", metavar="RESULT", help="result file or run directory")
     plot.add_argument("-o", "--output", metavar="FILE", help="PNG, SVG or PDF")
+    export = verbs.add_parser("export", help="variables of a result as plain files")
+    export.add_argument("result", metavar="RESULT", help="result file or run directory")
+    export.add_argument(
+        "--format", choices=("csv", "dat", "npy"), required=True, help="of the files"
+    )
+    export.add_argument("-o", "--output", metavar="DIR", help="default: RUN_DIR/export")
+    export.add_argument(
+        "--variable",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="only this variable; may be given several times",
+    )
 
 
 def _add_settings(verb: Any) -> None:
@@ -158,6 +171,7 @@ def run_command_line(arguments: Sequence[str]) -> int:
         "plot": _plot,
         "status": _status,
         "verify": _verify,
+        "export": _export,
     }
     if launcher_rank() != 0:
         return Exit.DONE
@@ -234,3 +248,12 @@ def _verify(options: Any) -> int:
     say = partial(print, flush=True)
     ranks = parse_ranks(options.ranks)
     return verify(options.config, ranks, options.settings, os.environ, say)
+
+
+def _export(options: Any) -> int:
+    from hpcapp.studies.export import export_result
+
+    print(
+        export_result(options.result, options.format, options.output, options.variable)
+    )
+    return Exit.DONE

@@ -7,7 +7,7 @@ crank, so no workload writes a line about files, signals or logs.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -252,6 +252,27 @@ class Workload(ABC):
         return sum(
             points * np.dtype(f.dtype).itemsize for f in self.fields() if f.distributed
         )
+
+    @classmethod
+    def tables(
+        cls,
+        read: Callable[[str], Any],  # noqa: ARG003
+    ) -> Iterator[tuple[str, Iterable[str]]]:
+        """Return plain files by which other programs know the results.
+
+        ``hpcapp export --format dat`` writes them.
+
+        Parameters
+        ----------
+        read : callable
+            Returns a variable of a result, by its name, as an array.
+
+        Returns
+        -------
+        iterator of (str, iterable of str)
+            Name and lines of each file; by default there are none.
+        """
+        return iter(())
 
     def warm_up(self, device: "Device") -> None:  # noqa: B027
         """Call each kernel once on tiny arrays of the types that `steps` uses.

@@ -156,7 +156,7 @@ def test_parameters_out_of_range_are_refused():
         ("inputs: 3", "parameters.inputs: must be a list"),
         ("top: 0", "parameters.top: must be >= 1, got 0"),
         ("merge: 1", "parameters.merge: must be true or false"),
-        ("stem: snowball", "parameters.stem: must be none or porter"),
+        ("stem: snowball", "parameters.stem: must be one of 'none' or 'porter'"),
     ]:
         with pytest.raises(ConfigError, match=rule):
             problem(line)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Words of texts: counts, Zipf's law, stems and autocorrelation."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -11,6 +11,7 @@ from hpcapp.device import Device
 from hpcapp.errors import ConfigError, HpcappError
 from hpcapp.workload import Answer, Context, Field, State, Step, Workload
 from hpcapp.workloads.words.counting import WINDOW, count_windows
+from hpcapp.workloads.words.course import course_files
 from hpcapp.workloads.words.inputs import Book, find_files, make_books
 from hpcapp.workloads.words.measures import FIELDS, begin
 from hpcapp.workloads.words.parameters import Parameters
@@ -73,6 +74,11 @@ class Words(Workload):
         """Return the bytes of numbers and positions of words, and of tables."""
         largest = max(book.size for book in self._books)
         return largest // layout.used + TABLES
+
+    @classmethod
+    def tables(cls, read: Callable[[str], Any]) -> Iterator[tuple[str, Iterable[str]]]:
+        """Return the files of the course's word count."""
+        return course_files(read)
 
     def warm_up(self, device: Device) -> None:
         """Compile the kernels."""
