@@ -171,8 +171,10 @@ def _over_relax_row(
             average = cy * (north[i] + south[i]) + cx * (west[i] + east[i])
             average = average - scale * source[i]
             new[i] = target[i] + omega * (average - target[i])
-    for i in range((row + start + parity) % 2, target.size, 2):
-        target[i] = new[i]
+    # a select vectorises, a store of stride two does not
+    other = (row + start + parity) % 2
+    for i in range(target.size):
+        target[i] = new[i] if ((i + other) & 1) == 0 else target[i]
 
 
 @_jit
