@@ -136,17 +136,25 @@ class Axis:
             transpose of linear interpolation, over control volumes.
         """
         index = np.arange(start, stop)
-        factor = 1 if coarse == self else 2
+        found = np.zeros((len(index), 4))
+        low, high = coarse.unknowns
+        if coarse == self:
+            found[(index >= low) & (index < high), 1] = 1
+            return found
+        found[:] = (0.25, 0.5, 0.25, 0)
+        # others only where a cell is of another width, or there is no unknown
+        end = (index <= low) | (index >= coarse.cells - 1)
+        found[end] = self._end_weights(coarse, index[end])
+        return found
+
+    def _end_weights(self, coarse: "Axis", index: np.ndarray) -> np.ndarray:
         found = np.zeros((len(index), 4))
         first, last = self.unknowns
         whole = coarse.volumes(index)
         for k in range(4):
-            fine = factor * index - 1 + k
-            if factor == 1:
-                found[:, k] = float(k == 1)
-            else:
-                share = self._hat(coarse, index, fine) * self.volumes(fine)
-                found[:, k] = share / np.where(whole > 0, whole, 1)
+            fine = 2 * index - 1 + k
+            share = self._hat(coarse, index, fine) * self.volumes(fine)
+            found[:, k] = share / np.where(whole > 0, whole, 1)
             found[(fine < first) | (fine >= last), k] = 0
         low, high = coarse.unknowns
         found[(index < low) | (index >= high)] = 0
@@ -154,11 +162,9 @@ class Axis:
 
     def _hat(self, coarse: "Axis", index: np.ndarray, fine: np.ndarray) -> np.ndarray:
         """Return the value at fine points of the coarse points' hat functions."""
-        below, table = self.linear(coarse, int(fine.min()), int(fine.max()) + 1)
-        below, table = below[fine - fine.min()], table[fine - fine.min()]
-        return np.where(
-            below == index, table[:, 0], np.where(below + 1 == index, table[:, 1], 0.0)
-        )
+        below, table = self._between(coarse, fine)
+        upper = np.where(below + 1 == index, table[:, 1], 0.0)
+        return np.where(below == index, table[:, 0], upper)
 
     def linear(
         self, coarse: "Axis", start: int, stop: int
@@ -182,6 +188,14 @@ class Axis:
         index = np.arange(start, stop)
         if coarse == self:
             return index, np.stack([np.ones(len(index)), np.zeros(len(index))], axis=1)
+        below, table = index // 2, np.array([[1, 0], [0.5, 0.5]])[index % 2]
+        end = (index < 0) | (index >= 2 * (coarse.cells - 1))
+        below[end], table[end] = self._between(coarse, index[end])
+        return below, table
+
+    def _between(
+        self, coarse: "Axis", index: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
         below = np.clip(index // 2, 0, coarse.cells - 1)
         left, right = coarse.positions(below), coarse.positions(below + 1)
         share = (self.positions(index) - left) / (right - left)
@@ -209,6 +223,15 @@ class Axis:
             one = np.zeros((len(index), 4))
             one[:, 0] = 1
             return index, one
+        middle = np.array([[0, 1, 0, 0], [-0.0625, 0.5625, 0.5625, -0.0625]])
+        first, table = index // 2 - 1, middle[index % 2]
+        end = (index < 2) | (index >= 2 * (coarse.cells - 2))
+        first[end], table[end] = self._through_four(coarse, index[end])
+        return first, table
+
+    def _through_four(
+        self, coarse: "Axis", index: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
         count = min(4, coarse.cells + 1)
         first = np.clip(index // 2 - 1, 0, coarse.cells + 1 - count)
         at = self.positions(index)
