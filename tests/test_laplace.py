@@ -402,7 +402,7 @@ def test_rounding_floor_is_1e_16_n_squared(shape, floor):
         ({"source": None}, "must be a number or an expression in x and y"),
         (
             {"boundary": {"left": {"flux": 0}}},
-            "a flux is for method: multigrid only",
+            "a flux is for method: multigrid or cg",
         ),
         (
             {

@@ -22,8 +22,9 @@ from hpcapp.workloads.laplace.tiling import cut_axis
 
 def solve(threads=1, **parameters):
     """Run a problem in this process; return u, x, y and the whole state."""
-    body = "".join(f"  {key}: {value}\n" for key, value in parameters.items())
-    text = f"workload: laplace\nparameters:\n  method: multigrid\n{body}"
+    wanted = {"method": "multigrid", **parameters}
+    body = "".join(f"  {key}: {value}\n" for key, value in wanted.items())
+    text = f"workload: laplace\nparameters:\n{body}"
     problem = parse_problem(text, "test.yaml", ())
     ctx = Context(Comm(MPI.COMM_SELF), Device(threads), problem.layout(1))
     for _ in problem.workload.steps(ctx):
@@ -294,10 +295,51 @@ def test_a_line_with_a_given_slope_is_met_exactly():
     assert np.abs(u - (3 * x - 2 * y[:, None])).max() < 1e-9
 
 
+# --- conjugate gradients
+
+
+@pytest.mark.parametrize("shape", ["[97, 97]", "[94, 131]", "[40, 300]"])
+@pytest.mark.parametrize("sides", ["{}", "{left: {flux: 1}, top: {flux: 2}}"])
+def test_conjugate_gradients_meet_the_same_solution_in_few_steps(shape, sides):
+    problem = {"shape": shape, "boundary": sides, "source": "x - y"}
+    expected, *_ = solve(tolerance=1e-11, **problem)
+    u, *_, state = solve(method="cg", tolerance=1e-11, **problem)
+    assert np.abs(u - expected).max() < 1e-9 * np.abs(u).max()
+    assert len(state["residual"]) <= 14
+    assert np.abs(u - expected).max() <= state["error_estimate"] + 1e-9
+
+
+def test_the_residual_by_recursion_is_that_of_the_solution():
+    u, x, y, state = solve(method="cg", shape="[57, 66]", source="x*y", tolerance=1e-7)
+    (rest,) = state.parts("r")
+    dx, dy = x[1] - x[0], y[1] - y[0]
+    here = u[1:-1, 1:-1]
+    left = (u[:-2, 1:-1] + u[2:, 1:-1] - 2 * here) / dy**2
+    left += (u[1:-1, :-2] + u[1:-1, 2:] - 2 * here) / dx**2
+    left = x[1:-1] * y[1:-1, None] - left
+    largest = np.abs(left).max()
+    assert np.abs(rest.array[1:-1, 1:-1] - left).max() < 1e-3 * largest
+    relative = largest / state["initial_residual"]
+    assert state["residual"][-1] == pytest.approx(relative, rel=1e-3)
+
+
+@pytest.mark.parametrize(("method", "grids"), [("multigrid", 3.5), ("cg", 6.0)])
+def test_arrays_of_all_levels_are_few_grids(method, grids):
+    problem = f"workload: laplace\nparameters: {{shape: [4097, 4097], method: {method}"
+    for source in ("0", "x*y"):
+        text = f"{problem}, source: {source}}}"
+        workload = parse_problem(text, "test.yaml", ()).workload
+        layout = Layout.choose(workload.domain(), 2)
+        held = sum(workload.memory(layout, rank) for rank in range(2))
+        assert held <= grids * 8 * 4097**2
+
+
+@pytest.mark.parametrize("method", ["multigrid", "cg"])
 @pytest.mark.parametrize("threads", [2, 3])
 @pytest.mark.parametrize("shape", ["[70, 51]", "[40, 300]"])
-def test_threads_change_no_bit(threads, shape):
+def test_threads_change_no_bit(threads, shape, method):
     problem = {
+        "method": method,
         "shape": shape,
         "source": "x*y",
         "boundary": "{left: {flux: 1}, top: x}",

@@ -68,7 +68,7 @@ PROBLEMS = [
 ]
 
 
-@pytest.mark.parametrize("method", ["jacobi", "sor", "multigrid"])
+@pytest.mark.parametrize("method", ["jacobi", "sor", "multigrid", "cg"])
 @pytest.mark.parametrize("shape, domain, text, source", PROBLEMS)
 @pytest.mark.parametrize("tolerance", [1e-2, 1e-9])
 def test_distance_to_the_direct_solution_is_below_the_bound(

@@ -14,6 +14,7 @@ from hpcapp.errors import ConfigError, HpcappError
 from hpcapp.evaluation import evaluate_number
 from hpcapp.expression import parse
 from hpcapp.workload import Answer, Context, Field, State, Step, Workload
+from hpcapp.workloads.laplace.cg import ConjugateGradients
 from hpcapp.workloads.laplace.grid import Grid, Lines, boundary_lines
 from hpcapp.workloads.laplace.level import MARGIN
 from hpcapp.workloads.laplace.multigrid import Multigrid, count_bytes
@@ -62,7 +63,17 @@ class Laplace(Workload):
 
     def fields(self) -> tuple[Field, ...]:
         """Return solution, coordinates, history of the residual and bound."""
-        return self._common_fields() + (self._cycle_fields() if self._cycles else ())
+        found = self._common_fields()
+        if self._cycles:
+            found += self._cycle_fields()
+        if self.parameters.method == "cg":
+            both = (("r", "residual by recursion"), ("p", "search direction"))
+            found += tuple(
+                Field(name, ("y", "x"), "1", about, kind="state", distributed=True)
+                for name, about in both
+            )
+            found += (Field("rho", (), "1", "inner product of r, z", kind="state"),)
+        return found
 
     @staticmethod
     def _cycle_fields() -> tuple[Field, ...]:
@@ -160,7 +171,9 @@ class Laplace(Workload):
         """
         if self._cycles:
             axes = self._problem({}).axes
-            return count_bytes(axes, layout, rank, self._joined, self._plain_source)
+            more = 3 if self.parameters.method == "cg" else 0
+            plain = self._plain_source and not more
+            return count_bytes(axes, layout, rank, self._joined, plain, more)
         shape = layout.block(rank).shape
         padded = math.prod(padded_shape(shape, max(1, self.halo(layout))))
         count = 2 if self.parameters.method == "jacobi" else 1
@@ -169,7 +182,7 @@ class Laplace(Workload):
     def warm_up(self, device: Device) -> None:  # noqa: ARG002
         """Compile the kernels of the method, and of a source that is a field."""
         if self._cycles:
-            warm_up_cycles()
+            warm_up_cycles(self.parameters.method == "cg")
         else:
             warm_up_sweeps(self.parameters.method == "jacobi")
         program = parse(self.parameters.source, ("x", "y"))
@@ -192,6 +205,8 @@ class Laplace(Workload):
 
     def _solver(self, ctx: Context, lines: Lines) -> Solver:
         p = self.parameters
+        if p.method == "cg":
+            return ConjugateGradients(ctx, self._problem(lines), self._joined)
         if self._cycles:
             return Multigrid(ctx, self._problem(lines), self._joined)
         omega = None
@@ -211,7 +226,7 @@ class Laplace(Workload):
             iterations, residuals = [0], [1.0 if found.residual > 0 else 0.0]
             self._record(ctx, solver, iterations, residuals, found)
         state["x"], state["y"] = self.grid.x(0, p.shape[1]), self.grid.y(0, p.shape[0])
-        ctx.state["u"] = solver.parts
+        self._put(state, solver)
         while not self._done(state):
             done = iterations[-1]
             every = 1 if self._cycles else p.check_every
@@ -325,7 +340,13 @@ class Laplace(Workload):
         if self._cycles:
             state["error_estimate"] = np.float64(found.estimate)
             state["correction"] = np.float64(found.correction)
+        self._put(state, solver)
+
+    @staticmethod
+    def _put(state: State, solver: Solver) -> None:
         state["u"] = solver.parts
+        for name, value in solver.more_parts().items():
+            state[name] = value
 
     def _height(self) -> float:
         """Return the largest value of a parabola that bends by 1 between the sides."""

@@ -22,8 +22,13 @@ __all__ = [
     "PRE",
     "REACH",
     "Level",
+    "exchange_margin",
+    "join_rows",
+    "local_unknowns",
+    "natural_view",
     "padded",
     "piece",
+    "split_rows",
     "zeros",
 ]
 
@@ -87,7 +92,7 @@ class Level:
         if constant is None:
             pairs.append((self.f, MARGIN))
         self._exchanges = [
-            _exchange(comm, array, shape.tiling, depth) for array, depth in pairs
+            exchange_margin(comm, array, shape.tiling, depth) for array, depth in pairs
         ]
 
     def _place(self) -> tuple[Any, ...]:
@@ -103,11 +108,7 @@ class Level:
     @property
     def natural(self) -> np.ndarray:
         """The block's values while rows are in natural order: a view."""
-        if not self.active:
-            return np.zeros((0, 0))
-        ny, nx = self.block.shape
-        flat = self.u.reshape((len(self.u), -1))
-        return flat[MARGIN : MARGIN + ny, MARGIN : MARGIN + nx]
+        return natural_view(self.u, self.block)
 
     # --- exchanges
 
@@ -147,33 +148,35 @@ class Level:
             rows[:, 0], rows[:, 1] = found[:, 0::2], found[:, 1::2]
         self.load_sides(problem)
 
-    def load_sides(self, problem: Poisson) -> None:
-        """Set the given boundary values, in split rows."""
+    def load_sides(self, problem: Poisson, natural: bool = False) -> None:
+        """Set the given boundary values of an array that is zero inside.
+
+        Parameters
+        ----------
+        problem : Poisson
+            With the values.
+        natural : bool
+            Whether rows are to be in natural order. What was set in the other
+            order is taken back.
+        """
         if not self.active:
             return
-        shape = (len(self.u), 2 * self.u.shape[2])
-        for axis, at, values in problem.sides(self.shape.axes, self.start, shape):
+        flat = self.u.reshape((len(self.u), -1))
+        sides = list(problem.sides(self.shape.axes, self.start, flat.shape))
+        # a column of one order is another column of the other
+        for axis, at, _ in sides:
             if axis == 0:
-                self.u[at, 0], self.u[at, 1] = values[0::2], values[1::2]
+                self.u[at] = 0.0
+            else:
+                flat[:, at] = self.u[:, at % 2, at // 2] = 0.0
+        for axis, at, values in sides:
+            if axis == 0:
+                order = values if natural else (values[0::2], values[1::2])
+                self.u[at] = np.reshape(order, self.u[at].shape)
+            elif natural:
+                flat[:, at] = values
             else:
                 self.u[:, at % 2, at // 2] = values
-
-    def split(self) -> None:
-        """Bring rows from natural order into that of the kernels."""
-        from hpcapp.workloads.laplace.row_kernels import split_rows_cpu
-
-        self._rows(split_rows_cpu)
-
-    def join(self) -> None:
-        """Bring rows into natural order."""
-        from hpcapp.workloads.laplace.row_kernels import join_rows_cpu
-
-        self._rows(join_rows_cpu)
-
-    def _rows(self, kernel: Any) -> None:
-        if self.active:
-            bands = self.bands((0, len(self.u), 0, 0))
-            self.device.launch(kernel, [(self.u, a, b) for a, b, _, _ in bands])
 
     # --- regions
 
@@ -217,17 +220,69 @@ class Level:
         calls = [(*self.head(), band, rows) for band in bands]
         found = np.array(np.max(self.device.launch(norm_cpu, calls), axis=0), np.int64)
         if join and len(bands) > 1:
-            self.join()
+            join_rows(self, self.u)
         return found
+
+    def rim_norms(self) -> np.ndarray:
+        """Return `norms` of values that are zero but for the sides.
+
+        Where the right-hand side is the same everywhere, the residual is too, but
+        for the unknowns next to the sides.
+        """
+        from hpcapp.workloads.laplace.row_kernels import norm_cpu
+
+        found = [np.zeros(2, np.int64)]
+        if self.active:
+            ja, jb, ia, ib = self.region()
+            edges = [
+                (ja, min(ja + 1, jb), ia, ib),
+                (max(jb - 1, ja), jb, ia, ib),
+                (ja, jb, ia, min(ia + 1, ib)),
+                (ja, jb, max(ib - 1, ia), ib),
+            ]
+            calls = [(*self.head(), edge, (0, 0)) for edge in edges]
+            found += self.device.launch(norm_cpu, calls)
+            found.append(np.array([abs(self.constant), 0.0]).view(np.int64))
+        return np.array(np.max(found, axis=0), np.int64)
 
     def largest(self) -> np.ndarray:
         """Return the bit pattern of the largest value: int64[1]."""
+        return self.largest_of(self.u)
+
+    def largest_of(self, array: np.ndarray) -> np.ndarray:
+        """Return `largest` of another array of the block."""
         from hpcapp.workloads.laplace.row_kernels import largest_cpu
 
         if not self.active:
             return np.zeros(1, np.int64)
-        calls = [(self.u, band) for band in self.bands(self.region())]
+        calls = [(array, band) for band in self.bands(self.region())]
         return np.array([max(self.device.launch(largest_cpu, calls))], np.int64)
+
+
+def split_rows(level: Level, array: np.ndarray) -> None:
+    """Bring rows of a block's array from natural order into that of the kernels."""
+    from hpcapp.workloads.laplace.row_kernels import split_rows_cpu
+
+    bands = level.bands((0, len(array), 0, 0))
+    level.device.launch(split_rows_cpu, [(array, a, b) for a, b, _, _ in bands])
+
+
+def join_rows(level: Level, array: np.ndarray) -> None:
+    """Bring rows of a block's array into natural order."""
+    from hpcapp.workloads.laplace.row_kernels import join_rows_cpu
+
+    bands = level.bands((0, len(array), 0, 0))
+    level.device.launch(join_rows_cpu, [(array, a, b) for a, b, _, _ in bands])
+
+
+def natural_view(array: np.ndarray, block: Block) -> np.ndarray:
+    """Return the block's values while rows are in natural order: a view."""
+    if block.empty:
+        return np.zeros((0, 0))
+    ny, nx = block.shape
+    flat = array.reshape((len(array), -1))
+    found: np.ndarray = flat[MARGIN : MARGIN + ny, MARGIN : MARGIN + nx]
+    return found
 
 
 def zeros(block: Block) -> np.ndarray:
@@ -266,8 +321,20 @@ def local_unknowns(axes: Any, block: Block, grow: int = 0) -> Region:
     return (found[0], found[1], found[2], found[3])
 
 
-def _exchange(comm: "Comm", array: np.ndarray, tiling: Tiling, depth: int) -> Any:
-    """Return the exchange of a margin, corners included, in one round."""
+def exchange_margin(comm: "Comm", array: np.ndarray, tiling: Tiling, depth: int) -> Any:
+    """Return the exchange of a margin, corners included, in one round.
+
+    Parameters
+    ----------
+    comm : Comm
+        The ranks.
+    array : float64[ny, 2, nx / 2]
+        Array of this rank's block.
+    tiling : Tiling
+        The blocks.
+    depth : int
+        Points of the margin, even.
+    """
     whole, strips = tiling.block(comm.rank), tiling.strips(comm.rank, depth)
     return comm.moves(
         [(strip.rank, piece(array, whole, strip.sent)) for strip in strips],

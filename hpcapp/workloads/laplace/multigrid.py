@@ -2,7 +2,7 @@
 """Multigrid cycles on all ranks: full multigrid to start, V cycles to go on."""
 
 import math
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -10,13 +10,19 @@ from hpcapp.decomposition import Layout
 from hpcapp.workload import Context, Part
 from hpcapp.workloads.laplace.axis import Axis
 from hpcapp.workloads.laplace.grid import first_broken
-from hpcapp.workloads.laplace.level import MARGIN, POST, PRE, Level, padded
+from hpcapp.workloads.laplace.level import MARGIN, POST, PRE, Level, padded, split_rows
 from hpcapp.workloads.laplace.levels import build_levels
 from hpcapp.workloads.laplace.poisson import Poisson
 from hpcapp.workloads.laplace.solver import Found
 from hpcapp.workloads.laplace.transfer import Transfer
 
-__all__ = ["Cycles", "Multigrid", "count_bytes"]
+__all__ = [
+    "Cycles",
+    "Multigrid",
+    "broken_right_side",
+    "count_bytes",
+    "largest_side",
+]
 
 # where full multigrid looks at the contraction: a sixteenth of the finest level's work
 WATCHED = 2
@@ -154,18 +160,17 @@ class Multigrid:
         self._split, self._fresh = True, False
         if ctx.state.read("u", finest.block, finest.natural):
             self._split = False
-        edges = [
-            np.abs(line).max()
-            for name, line in problem.lines.items()
-            if name not in problem.fluxes
-        ]
-        self._edge = np.array([0.0, max(edges)]).view(np.int64)
+        self._edge = largest_side(problem)
 
     @property
     def parts(self) -> list[Part]:
         """The values that this rank has, after `measure`."""
         finest = self._finest
         return [Part(finest.block, finest.natural)] if finest.active else []
+
+    def more_parts(self) -> dict[str, Any]:
+        """Return what else the state holds: nothing."""
+        return {}
 
     def advance(self, count: int) -> float:
         """Do a full multigrid solve the first time, and cycles."""
@@ -182,8 +187,12 @@ class Multigrid:
         return work
 
     def _prepare(self) -> None:
+        if not self._started and self._finest.f.size == 0:
+            # the first solve writes all values but those of the sides
+            self._finest.load_sides(self._problem)
+            self._split = self._fresh = True
         if not self._split:
-            self._finest.split()
+            split_rows(self._finest, self._finest.u)
             self._split = True
         if not self._fresh:
             self._finest.exchange()
@@ -199,8 +208,14 @@ class Multigrid:
         what was seen on a coarser level. Linear interpolation keeps the largest
         value of a correction, so the level below the finest tells it.
         """
+        finest = self._finest
         self._prepare()
-        norms = np.maximum(self._finest.norms(join=True), self._edge)
+        if self._started or finest.f.size:
+            norms = finest.norms(join=True)
+        else:
+            norms = finest.rim_norms()
+            finest.load_sides(self._problem, natural=True)
+        norms = np.maximum(norms, self._edge)
         self._split = False
         below = self._cycles.levels[1:2]
         change = below[0].largest() if below else np.zeros(1, np.int64)
@@ -220,21 +235,38 @@ class Multigrid:
 
     def broken_source(self) -> tuple[int, int] | None:
         """Return row and column of the first source that is no number, or None."""
-        finest = self._finest
-        values, corner = np.zeros((0, 0)), (0, 0)
-        if finest.active and finest.f.size:
-            ja, jb, ia, ib = finest.region()
-            values = in_order(finest.f)[ja:jb, ia:ib]
-            corner = (finest.start[0] + ja, finest.start[1] + ia)
-        return first_broken(self._ctx.comm, self._problem.grid.shape, values, corner)
+        return broken_right_side(self._ctx, self._problem, self._finest)
 
     def close(self) -> None:
         """Free the requests of all exchanges."""
         self._cycles.close()
 
 
+def largest_side(problem: Poisson) -> np.ndarray:
+    """Return bit patterns of 0 and of the largest given value: int64[2]."""
+    given = [line for name, line in problem.lines.items() if name not in problem.fluxes]
+    return np.array([0.0, max(np.abs(line).max() for line in given)]).view(np.int64)
+
+
+def broken_right_side(
+    ctx: Context, problem: Poisson, finest: Level
+) -> tuple[int, int] | None:
+    """Return row and column of the first source that is no number; collective."""
+    values, corner = np.zeros((0, 0)), (0, 0)
+    if finest.active and finest.f.size:
+        ja, jb, ia, ib = finest.region()
+        values = in_order(finest.f)[ja:jb, ia:ib]
+        corner = (finest.start[0] + ja, finest.start[1] + ia)
+    return first_broken(ctx.comm, problem.grid.shape, values, corner)
+
+
 def count_bytes(
-    axes: tuple[Axis, Axis], layout: Layout, rank: int, joined: int, plain: bool
+    axes: tuple[Axis, Axis],
+    layout: Layout,
+    rank: int,
+    joined: int,
+    plain: bool,
+    more: int,
 ) -> int:
     """Return the bytes of a rank's arrays on all levels; pure.
 
@@ -250,6 +282,8 @@ def count_bytes(
         As in `Multigrid`.
     plain : bool
         Whether the right-hand side is the same everywhere.
+    more : int
+        Further arrays on the finest level.
     """
     total = 0
     for number, shape in enumerate(build_levels(axes, layout, max(joined, MARGIN))):
@@ -259,7 +293,7 @@ def count_bytes(
         for tiling in tilings:
             block = tiling.block(rank)
             if not block.empty:
-                arrays = 1 if number == 0 and plain else 2
+                arrays = 2 if number else 2 - plain + more
                 total += 8 * arrays * math.prod(padded(block))
     return total
 

@@ -74,7 +74,7 @@ Side = Annotated[
 ]
 
 # methods that go down and up levels
-CYCLES = ("multigrid",)
+CYCLES = ("multigrid", "cg")
 
 
 class Boundary(Model):
@@ -116,8 +116,10 @@ class Parameters(Model):
     source: FunctionOfXY = parameter(
         0.0, "right-hand side of Poisson's equation, in x and y"
     )
-    method: Literal["jacobi", "sor", "multigrid"] = parameter(
-        "sor", "sweeps of Jacobi, of red-black over-relaxation, or multigrid cycles", ""
+    method: Literal["jacobi", "sor", "multigrid", "cg"] = parameter(
+        "sor",
+        "sweeps (jacobi, sor), multigrid cycles, or cg prepared by such cycles",
+        "",
     )
     relaxation: Annotated[Real, Field(gt=0, lt=2)] | None = parameter(
         None, "factor of sor; null: the optimal one"
@@ -149,7 +151,7 @@ class Parameters(Model):
             raise rule_broken("relaxation", "is for method: sor only")
         fluxes = self.boundary.fluxes
         if fluxes and self.method not in CYCLES:
-            raise rule_broken("boundary", "a flux is for method: multigrid only")
+            raise rule_broken("boundary", "a flux is for method: multigrid or cg")
         if len(fluxes) == 4:
             raise rule_broken(
                 "boundary",

@@ -2,7 +2,7 @@
 """What the workload needs of a method."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from hpcapp.workload import Part
 
@@ -37,6 +37,10 @@ class Solver(Protocol):
     @property
     def parts(self) -> list[Part]:
         """The values that this rank has, after `measure`."""
+        ...
+
+    def more_parts(self) -> dict[str, Any]:
+        """Return what else the state holds, by name, after `measure`."""
         ...
 
     def advance(self, count: int) -> float:

@@ -109,6 +109,10 @@ class Sweeper:
         """The block's values now, a view."""
         return [Part(self._block, self._own(self._current))]
 
+    def more_parts(self) -> dict[str, Any]:
+        """Return what else the state holds: nothing."""
+        return {}
+
     def advance(self, count: int) -> float:
         """Do a number of sweeps; return the updates of all ranks."""
         levels = count * self._levels_a_sweep

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Calls of the kernels on tiny arrays, so that they are compiled before the clock."""
 
+from typing import Any
+
 import numpy as np
 
 __all__ = ["warm_up_cycles", "warm_up_sweeps"]
@@ -30,8 +32,14 @@ def warm_up_sweeps(jacobi: bool) -> None:
     residual_cpu(u, none, 0.0, 1.0, 1.0, regions[0])
 
 
-def warm_up_cycles() -> None:
-    """Compile the kernels of multigrid cycles."""
+def warm_up_cycles(cg: bool) -> None:
+    """Compile the kernels of multigrid cycles.
+
+    Parameters
+    ----------
+    cg : bool
+        Also those of conjugate gradients, with its sums.
+    """
     from hpcapp.workloads.laplace.band_kernels import factor_band_cpu, solve_band_cpu
     from hpcapp.workloads.laplace.multigrid_kernels import (
         ascend_cpu,
@@ -61,3 +69,22 @@ def warm_up_cycles() -> None:
     band = np.ones((1, 1))
     factor_band_cpu(band)
     solve_band_cpu(band, np.ones(1))
+    if cg:
+        _warm_up_vectors(head)
+
+
+def _warm_up_vectors(head: tuple[Any, ...]) -> None:
+    from hpcapp.reduction import add, zeros
+    from hpcapp.workloads.laplace.cg_kernels import (
+        add_scaled_cpu,
+        leave_cpu,
+        multiply_cpu,
+        scale_add_cpu,
+    )
+
+    (u, f, constant, place), nowhere = head, (0, 0, 0, 0)
+    leave_cpu(u, u, f, constant, place, nowhere)
+    multiply_cpu(u, u, u, (np.zeros(4), np.zeros((2, 2))), 0, nowhere)
+    add_scaled_cpu(u, 0.0, u, 0, 0)
+    scale_add_cpu(u, 0.0, u, 0, 0)
+    add(zeros(), u)
