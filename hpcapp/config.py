@@ -129,8 +129,17 @@ class Output(Model):
     directory: NamedPath = parameter(
         "results/{name}", "run directory; {name} is the file's name, ~ and ${VAR}", ""
     )
-    writer: Literal["auto", "direct", "gather"] = parameter(
-        "auto", "direct: all ranks through MPI-IO; gather: through rank 0", ""
+    writer: Literal["auto", "direct", "hdf5", "netcdf", "gather"] = parameter(
+        "auto",
+        "direct: all ranks through MPI-IO; hdf5, netcdf: through libraries built with "
+        "MPI; gather: through rank 0",
+        "",
+    )
+    compression: Integer = parameter(
+        0,
+        "0: none, 1: fast, 9: smallest result; not with the writer direct",
+        ge=0,
+        le=9,
     )
 
 

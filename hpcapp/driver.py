@@ -97,7 +97,10 @@ class _Run:
         self.layout: Layout = session.problem.layout(self.comm.size)
         self.threads = max(self.comm.all(threads))
         self.writer, reason = choose_writer(
-            self.comm, config.output.writer, session.directory
+            self.comm,
+            config.output.writer,
+            session.directory,
+            config.output.compression,
         )
         self.written_by = f"{self.writer} ({reason})"
         self.progress = Progress(self.log, session.environ, self.workload.unit)
@@ -271,12 +274,15 @@ class _Run:
     def _save(
         self, path: str, fields: list[Any], state: State, outcome: dict[str, Any]
     ) -> str:
+        finished = outcome["hpcapp_state"] == "finished"
+        output = self.session.problem.config.output
         job = Job(
             path=path,
             fields=fields,
             domain=self.layout.domain,
             writer=self.writer,
-            finished=outcome["hpcapp_state"] == "finished",
+            finished=finished,
+            compression=output.compression if finished else 0,
             attributes=lambda clocks: describe(
                 self._origin(), tabulate(clocks), outcome
             ),

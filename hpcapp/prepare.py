@@ -21,6 +21,7 @@ from hpcapp.stops import Stops, job_end
 from hpcapp.store.checkpoints import discard, find_checkpoints
 from hpcapp.store.manifest import check as check_file
 from hpcapp.store.reader import Saved, load_attributes, load_saved
+from hpcapp.store.writers import check_writer
 from hpcapp.yaml_source import parse_yaml
 
 if TYPE_CHECKING:
@@ -176,6 +177,7 @@ def _read(request: Request, ranks: int) -> Problem:
     problem.layout(ranks)
     with problem.config.placing():
         open_device(problem.config.run, 1).close()
+        check_writer(problem.config.output)
     return problem
 
 

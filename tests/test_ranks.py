@@ -4,6 +4,7 @@
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -30,8 +31,8 @@ def kernels():
     subprocess.run([sys.executable, "-c", KERNELS], cwd=ROOT, env=environ, check=True)
 
 
-def run_tests(launcher, python, ranks, folder, timeout, environ=None):
-    """Run the tests of a folder on some ranks; fail with their output."""
+def run_tests(launcher, python, ranks, paths, timeout, environ=None, more=()):
+    """Run tests on some ranks; fail with their output."""
     command = [str(launcher), "-np", str(ranks), str(python), "-m", "pytest"]
     options = ["--with-mpi", "-q", "-x", "-rs", "-p", "no:cacheprovider"]
     options += ["-p", "no:hypothesispytest", "-p", "no:xdist"]
@@ -39,7 +40,7 @@ def run_tests(launcher, python, ranks, folder, timeout, environ=None):
     options += ["--timeout", str(timeout - 10), "--timeout-method", "thread"]
     try:
         done = subprocess.run(
-            [*command, *options, f"tests/{folder}"],
+            [*command, *options, *more, *(f"tests/{path}" for path in paths)],
             cwd=ROOT,
             env={**os.environ, "PYTHONPATH": str(ROOT), **(environ or {})},
             stdin=subprocess.DEVNULL,
@@ -49,7 +50,7 @@ def run_tests(launcher, python, ranks, folder, timeout, environ=None):
         )
     except subprocess.TimeoutExpired as error:
         tail = (error.stdout or b"").decode(errors="replace")[-3000:]
-        pytest.fail(f"{ranks} ranks of tests/{folder} hang: {tail}")
+        pytest.fail(f"{ranks} ranks of {paths} hang: {tail}")
     output = done.stdout[-6000:] + done.stderr[-6000:]
     assert done.returncode == 0, output
     # a run in which nothing ran must not count as a success
@@ -58,7 +59,7 @@ def run_tests(launcher, python, ranks, folder, timeout, environ=None):
 
 @pytest.mark.parametrize("ranks", [1, 2, 3, 4, 7])
 def test_mpi(mpirun, ranks):
-    run_tests(mpirun.mpirun, sys.executable, ranks, "mpi", 120)
+    run_tests(mpirun.mpirun, sys.executable, ranks, ["mpi"], 120)
 
 
 @pytest.mark.timeout(1000)
@@ -67,7 +68,7 @@ def test_mpi(mpirun, ranks):
     [(16, "test_contract.py"), (7, "test_laplace_layouts.py"), (3, "test_damage.py")],
 )
 def test_contract(mpirun, ranks, tests):
-    run_tests(mpirun.mpirun, sys.executable, ranks, f"contract/{tests}", 900)
+    run_tests(mpirun.mpirun, sys.executable, ranks, [f"contract/{tests}"], 900)
 
 
 @pytest.mark.medium
@@ -83,15 +84,56 @@ def test_with_open_mpi(tests):
         bin_folder / "mpirun",
         bin_folder / "python",
         3,
+        [tests],
+        240,
+        open_mpi_environ(),
+    )
+
+
+@pytest.fixture(scope="module")
+def parallel_folder():
+    """Return the environment with parallel HDF5 and NetCDF."""
+    folder = os.environ.get("HPCAPP_TEST_PARALLEL", "")
+    if not folder:
+        pytest.skip(
+            "no environment with parallel HDF5 and NetCDF: HPCAPP_TEST_PARALLEL is not "
+            "set (launch/parallel-io makes one)"
+        )
+    # the first time its wheels may still be under way
+    until = time.monotonic() + 900
+    while Path(f"{folder}.lock").exists() and time.monotonic() < until:
+        time.sleep(1)
+    if not Path(folder, "hpcapp-stamp").exists():
+        pytest.fail("launch/parallel-io has not made the environment")
+    return Path(folder, "bin")
+
+
+@pytest.mark.medium
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize(
+    ("ranks", "tests", "select"),
+    [
+        (3, ["mpi/test_files.py", "mpi/test_writers.py"], ""),
+        (4, ["contract/test_contract.py"], "climate or (writer and laplace)"),
+    ],
+)
+def test_with_parallel_libraries(parallel_folder, ranks, tests, select):
+    run_tests(
+        parallel_folder / "mpirun",
+        parallel_folder / "python",
+        ranks,
         tests,
         240,
         open_mpi_environ(),
+        ["-k", select] if select else [],
     )
 
 
 def open_mpi_environ():
     """Return what Open MPI needs as root and with more ranks than cores."""
     return {
+        "OMPI_MCA_rmaps_base_oversubscribe": "1",
+        "OMPI_MCA_mpi_yield_when_idle": "1",
         "OMPI_ALLOW_RUN_AS_ROOT": "1",
         "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
         "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",

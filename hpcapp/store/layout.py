@@ -8,18 +8,29 @@ the root group, fields that are only saved stand in the group `state`.
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
 
 from hpcapp.fields import Field
 
-__all__ = ["FORMAT", "Entry", "create", "finish", "set_attributes"]
+__all__ = [
+    "FORMAT",
+    "Entry",
+    "chunks",
+    "create",
+    "finish",
+    "set_attributes",
+]
 
 # raised when an older program would misread the file; attribute hpcapp_format
 FORMAT = 1
 
 STATE_GROUP = "state"
+
+# bytes of a chunk of a compressed variable: what the caches of HDF5 hold by default
+CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -47,11 +58,14 @@ class Entry:
         return name if self.field.published else f"{STATE_GROUP}/{name}"
 
 
-def create(path: str, entries: Sequence[Entry]) -> dict[str, int]:
+def create(
+    path: str, entries: Sequence[Entry], compression: int = 0
+) -> dict[str, int | None]:
     """Lay out a file and write the replicated fields.
 
     Distributed variables are contiguous, without fill values, their space
-    allocated: all ranks then write at the returned offsets.
+    allocated: all ranks then write at the returned offsets. Compressed ones are
+    in chunks.
 
     Parameters
     ----------
@@ -59,12 +73,14 @@ def create(path: str, entries: Sequence[Entry]) -> dict[str, int]:
         A new file; one that stands there is replaced.
     entries : sequence of Entry
         What it will hold.
+    compression : int
+        0 for none, to 9 for the smallest files: deflate after a shuffle of bytes.
 
     Returns
     -------
-    dict of str to int
+    dict of str to (int or None)
         From `Entry.path` of each distributed variable that holds anything to
-        the byte at which it begins.
+        the byte at which it begins, None if it is compressed.
     """
     import h5py
     import netCDF4
@@ -81,23 +97,58 @@ def create(path: str, entries: Sequence[Entry]) -> dict[str, int]:
             group = file
             if not entry.field.published:
                 group = file.createGroup(STATE_GROUP)
-            _create_variable(group, entry)
+            _create_variable(group, entry, compression)
     spread = [e for e in entries if e.field.distributed and np.prod(e.shape) > 0]
     with h5py.File(path, "r") as file:
         return {entry.path: file[entry.path].id.get_offset() for entry in spread}
 
 
-def _create_variable(group: Any, entry: Entry) -> None:
+def chunks(shape: tuple[int, ...], item: int) -> tuple[int, ...]:
+    """Return the shape of a chunk of about 1 MiB, much like the whole.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Of a variable; no extent is 0.
+    item : int
+        Bytes of an element.
+
+    Returns
+    -------
+    tuple of int
+        The last axes are kept longest: they are contiguous in memory.
+
+    Examples
+    --------
+    >>> chunks((8192, 8192), 8)
+    (256, 512)
+    """
+    chunk = list(shape)
+    while prod(chunk) * item > CHUNK:
+        # the first of the longest axes
+        axis = chunk.index(max(chunk))
+        chunk[axis] = -(-chunk[axis] // 2)
+    return tuple(chunk)
+
+
+def _create_variable(group: Any, entry: Entry, compression: int) -> None:
     field = entry.field
     text = field.dtype == "str"
+    filled = int(np.prod(entry.shape)) > 0
+    packed = compression > 0 and field.distributed and filled and entry.shape != ()
     # a variable of no length cannot be contiguous
-    contiguous = not text and int(np.prod(entry.shape)) > 0
+    contiguous = not text and not packed and filled
+    packing: dict[str, Any] = {}
+    if packed:
+        chunk = chunks(entry.shape, np.dtype(field.dtype).itemsize)
+        packing = {"zlib": True, "complevel": compression, "chunksizes": chunk}
     variable = group.createVariable(
         field.name,
         str if text else field.dtype,
         field.dims,
         contiguous=contiguous,
         fill_value=None if text else False,
+        **packing,
     )
     variable.setncatts({"units": field.units, "long_name": field.long_name})
     if text:

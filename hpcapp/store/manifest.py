@@ -22,7 +22,7 @@ from hpcapp.checksum import checksum_array
 from hpcapp.errors import ResultError
 from hpcapp.store.bands import Bands
 from hpcapp.store.checkpoints import manifest_path
-from hpcapp.store.writers import Target, runs
+from hpcapp.store.target import Target, runs
 
 if TYPE_CHECKING:
     from hpcapp.mpi.comm import Comm
@@ -57,10 +57,15 @@ class Table:
         return Bands(self.target.shape, np.dtype(self.target.dtype).itemsize)
 
     @property
+    def start(self) -> int:
+        """First byte of the variable; those of checkpoints lie at an offset."""
+        return self.target.offset or 0
+
+    @property
     def end(self) -> int:
         """First byte behind the variable."""
         item = np.dtype(self.target.dtype).itemsize
-        return self.target.offset + item * prod(self.target.shape)
+        return self.start + item * prod(self.target.shape)
 
 
 @dataclass(frozen=True)
@@ -228,8 +233,8 @@ def _digest(stream: Any, length: int, tables: Mapping[str, Table]) -> str:
 
 def _gaps(length: int, tables: Mapping[str, Table]) -> Iterator[tuple[int, int]]:
     at = 0
-    for table in sorted(tables.values(), key=lambda table: table.target.offset):
-        yield at, table.target.offset
+    for table in sorted(tables.values(), key=lambda table: table.start):
+        yield at, table.start
         at = table.end
     yield at, length
 

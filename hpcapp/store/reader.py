@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Saved fields read back: small ones whole, distributed ones block by block.
 
-Distributed variables lie contiguous in the file, so any rank reads any block by
-plain reads at offsets, on any number of ranks.
+Distributed variables that are not compressed lie contiguous in the file, so any rank
+reads any block by plain reads at offsets, on any number of ranks.
 """
 
 import os
@@ -17,7 +17,7 @@ from hpcapp.decomposition import Block
 from hpcapp.errors import ResultError
 from hpcapp.fields import Field
 from hpcapp.store.layout import FORMAT, STATE_GROUP
-from hpcapp.store.writers import Target, runs
+from hpcapp.store.target import Target, inside, runs
 
 __all__ = [
     "Saved",
@@ -74,6 +74,9 @@ class Saved:
             If the file ends early.
         """
         target = self.targets[name]
+        if target.offset is None:
+            self._read_chunks(target, block, out)
+            return
         rows = max(1, STAGE // max(1, out[:1].nbytes)) if out.ndim else 1
         with open(self.path, "rb", buffering=0) as stream:
             if out.ndim == 0:
@@ -86,6 +89,15 @@ class Saved:
                 stop[0] = start[0] + piece.shape[0]
                 band = Block(tuple(start), tuple(stop))
                 self._fill(stream.fileno(), target, band, piece)
+
+    def _read_chunks(self, target: Target, block: Block, out: np.ndarray) -> None:
+        with _reading(self.path) as file:
+            dataset, places = file[target.name], inside(target, block)
+            rows = max(1, STAGE // max(1, out[:1].nbytes))
+            for at in range(0, out.shape[0], rows):
+                first = slice(places[0].start + at, places[0].start + at + rows)
+                first = slice(first.start, min(first.stop, places[0].stop))
+                out[at : at + rows] = dataset[(first, *places[1:])]
 
     def _fill(
         self, descriptor: int, target: Target, block: Block, out: np.ndarray
@@ -234,7 +246,7 @@ def load_saved(path: str, fields: Sequence[Field]) -> Saved:
                 values[field.name] = dataset.asstr()[()] if text else dataset[()]
                 continue
             offset = dataset.id.get_offset()
-            if offset is None and dataset.size:
-                raise ResultError(f"{path}: {name} is not contiguous: not hpcapp's")
-            targets[field.name] = Target(offset or 0, dataset.shape, dataset.dtype.str)
+            if dataset.size == 0:
+                offset = 0
+            targets[field.name] = Target(offset, dataset.shape, dataset.dtype.str, name)
     return Saved(path, attributes, values, targets)

@@ -18,7 +18,8 @@ from hpcapp.fields import Field, Part, State
 from hpcapp.store.bands import Bands, add_parts, add_zeros
 from hpcapp.store.layout import Entry, create, finish, set_attributes
 from hpcapp.store.manifest import Table, measure, write_manifest
-from hpcapp.store.writers import WRITERS, Target
+from hpcapp.store.target import Target
+from hpcapp.store.writers import WRITERS
 
 if TYPE_CHECKING:
     from hpcapp.mpi.comm import Comm
@@ -38,7 +39,7 @@ class Job:
         All those that the file will hold.
     domain : Domain
         Gives lengths to the domain's dimensions.
-    writer : {"direct", "gather"}
+    writer : {"direct", "hdf5", "netcdf", "gather"}
         Who writes.
     attributes : callable
         Returns the global attributes from the clocks of all ranks; called on
@@ -46,6 +47,8 @@ class Job:
     finished : bool
         Whether it is a result: every point of every field must be there. A
         checkpoint gets a manifest, with which it becomes one.
+    compression : int
+        0 for none, to 9 for the smallest files.
     """
 
     path: str
@@ -54,6 +57,7 @@ class Job:
     writer: str
     attributes: Callable[[list[dict[str, float]]], dict[str, Any]]
     finished: bool = True
+    compression: int = 0
 
 
 def save(comm: "Comm", job: Job, state: State) -> str:
@@ -101,10 +105,12 @@ def _write(comm: "Comm", job: Job, state: State, temporary: str) -> str:
     }
     entries = _entries(comm, job, state, parts)
     offsets = comm.on_root(
-        lambda: _guarded(temporary, lambda: create(temporary, entries))
+        lambda: _guarded(temporary, lambda: create(temporary, entries, job.compression))
     )
     targets = {
-        entry.path: Target(offsets[entry.path], entry.shape, entry.field.dtype)
+        entry.path: Target(
+            offsets[entry.path], entry.shape, entry.field.dtype, entry.path
+        )
         for entry in entries
         if entry.path in offsets
     }

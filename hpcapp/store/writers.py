@@ -1,27 +1,36 @@
 # SPDX-License-Identifier: MIT
 """How the parts of distributed fields get into the file.
 
-`direct`: every rank writes its own through MPI-IO. `gather`: rank 0 writes all,
-in bounded pieces. Both give the same bytes.
+`direct`: every rank writes its own through MPI-IO. `hdf5`, `netcdf`: the same through
+libraries that were built with MPI (`hpcapp.store.collective`). `gather`: rank 0 writes
+all, in bounded pieces. All give the same data in the same layout.
 """
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
-from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hpcapp.decomposition import Block
-from hpcapp.errors import RunDirectoryError
+from hpcapp.errors import ConfigError, RunDirectoryError
 from hpcapp.fields import Part
+from hpcapp.store.collective import missing, write_hdf5, write_netcdf
+from hpcapp.store.target import Target, cut, inside, runs
 
 if TYPE_CHECKING:
+    from hpcapp.config import Output
     from hpcapp.mpi.comm import Comm
 
-__all__ = ["WRITERS", "Target", "choose_writer", "write_direct", "write_gather"]
+__all__ = [
+    "PACKING",
+    "WRITERS",
+    "check_writer",
+    "choose_writer",
+    "write_direct",
+    "write_gather",
+]
 
 # bytes of one message to rank 0
 PIECE = 1 << 23
@@ -29,24 +38,8 @@ PIECE = 1 << 23
 # ranks that a message names
 NAMED = 4
 
-
-@dataclass(frozen=True)
-class Target:
-    """Where a distributed variable lies in the file.
-
-    Parameters
-    ----------
-    offset : int
-        Its first byte.
-    shape : tuple of int
-        Global shape.
-    dtype : str
-        NumPy dtype of the elements in the file.
-    """
-
-    offset: int
-    shape: tuple[int, ...]
-    dtype: str
+# writers that can compress: the others write bytes at an offset
+PACKING = ("hdf5", "netcdf", "gather")
 
 
 def write_direct(
@@ -72,6 +65,8 @@ def write_direct(
 
     file = SharedFile(comm, path)
     for target, parts in targets:
+        if target.offset is None:
+            raise ValueError(f"{path}: {target.name}: lies at no one offset")
         pairs = [(part.block, part.array) for part in parts]
         file.write(target.offset, target.shape, np.dtype(target.dtype), pairs)
     file.close()
@@ -100,14 +95,14 @@ def write_gather(
     """
     sink = _Sink(path) if comm.root else None
     for target, parts in targets:
-        pieces = [piece for part in parts for piece in _pieces(part)]
-        blocks = comm.all([block for block, _ in pieces])
+        pieces = [piece for part in parts for piece in cut(part, PIECE)]
+        blocks = comm.all([piece.block for piece in pieces])
         if sink is None:
-            for _, array in pieces:
-                comm.send(np.ascontiguousarray(array, target.dtype), 0)
+            for piece in pieces:
+                comm.send(np.ascontiguousarray(piece.array, target.dtype), 0)
             continue
-        for block, array in pieces:
-            sink.write(target, block, array)
+        for piece in pieces:
+            sink.write(target, piece.block, piece.array)
         for source in range(1, comm.size):
             for block in blocks[source]:
                 buffer = np.empty(block.shape, target.dtype)
@@ -119,50 +114,58 @@ def write_gather(
         raise OSError(fault)
 
 
-class _Sink:
-    """A file that takes everything, and tells at the end whether it could."""
-
-    def __init__(self, path: str) -> None:
-        self._fault, self._descriptor = "", -1
-        self._guard(lambda: self._open(path))
-
-    def write(self, target: Target, block: Block, array: np.ndarray) -> None:
-        """Write a block, unless something went wrong before."""
-        if not self._fault:
-            rows = partial(_write_rows, self._descriptor, target, block, array)
-            self._guard(rows)
-
-    def close(self) -> str:
-        """Make the data durable; return what went wrong, or ""."""
-        if self._descriptor >= 0:
-            self._guard(lambda: os.fsync(self._descriptor))
-            os.close(self._descriptor)
-        return self._fault
-
-    def _open(self, path: str) -> None:
-        self._descriptor = os.open(path, os.O_WRONLY)
-
-    def _guard(self, action: Callable[[], object]) -> None:
-        try:
-            action()
-        except OSError as error:
-            self._fault = self._fault or error.strerror or str(error)
+WRITERS = {
+    "direct": write_direct,
+    "hdf5": write_hdf5,
+    "netcdf": write_netcdf,
+    "gather": write_gather,
+}
 
 
-WRITERS = {"direct": write_direct, "gather": write_gather}
+def check_writer(output: "Output") -> None:
+    """Refuse a writer that the environment lacks, or that cannot do what is asked.
+
+    Parameters
+    ----------
+    output : Output
+        The section of that name.
+
+    Raises
+    ------
+    ConfigError
+        Saying how to get it, or which writers can.
+    """
+    fault = missing(output.writer)
+    if fault:
+        raise ConfigError(
+            f"{fault}; launch/parallel-io makes an environment that has it; direct and "
+            "gather work everywhere",
+            key="output.writer",
+        )
+    if output.compression and output.writer not in (*PACKING, "auto"):
+        raise ConfigError(
+            f"must be 0 with the writer {output.writer}, which writes bytes at an "
+            f"offset, got {output.compression}; writers that compress: "
+            f"{', '.join(PACKING)}",
+            key="output.compression",
+        )
 
 
-def choose_writer(comm: "Comm", wanted: str, directory: str) -> tuple[str, str]:
+def choose_writer(
+    comm: "Comm", wanted: str, directory: str, compression: int = 0
+) -> tuple[str, str]:
     """Choose how to write into a directory; collective.
 
     Parameters
     ----------
     comm : Comm
         The ranks.
-    wanted : {"auto", "direct", "gather"}
-        What the configuration asks for.
+    wanted : {"auto", "direct", "hdf5", "netcdf", "gather"}
+        What the configuration asks for, accepted by `check_writer`.
     directory : str
         Where the file will be.
+    compression : int
+        Above 0 where the file is to be compressed.
 
     Returns
     -------
@@ -185,7 +188,12 @@ def choose_writer(comm: "Comm", wanted: str, directory: str) -> tuple[str, str]:
     fault = probe(comm, directory)
     if fault:
         return "gather", f"MPI-IO does not work there: {fault}"
-    return "direct", "MPI-IO works there"
+    if not compression:
+        return "direct", "MPI-IO works there"
+    lacks = comm.on_root(lambda: missing("hdf5"))
+    if lacks:
+        return "gather", f"compression on all ranks {lacks}"
+    return "hdf5", "MPI-IO works there, and compression needs the library"
 
 
 def _check_seen(comm: "Comm", directory: str) -> None:
@@ -209,62 +217,67 @@ def _check_seen(comm: "Comm", directory: str) -> None:
     )
 
 
-def _pieces(part: Part) -> list[tuple[Block, np.ndarray]]:
-    """Cut a part along its axes until each piece is small."""
-    if part.array.nbytes <= PIECE or part.array.ndim == 0:
-        return [(part.block, part.array)]
-    axis = int(np.argmax(part.array.shape))
-    half = part.array.shape[axis] // 2
-    start, stop = list(part.block.start), list(part.block.stop)
-    start[axis] += half
-    stop[axis] = start[axis]
-    lower, upper = np.split(part.array, [half], axis)
-    low = Part(Block(part.block.start, tuple(stop)), lower)
-    high = Part(Block(tuple(start), part.block.stop), upper)
-    return _pieces(low) + _pieces(high)
+class _Sink:
+    """Where rank 0 puts the pieces; tells at the end whether it could.
 
-
-def _write_rows(
-    descriptor: int, target: Target, block: Block, array: np.ndarray
-) -> None:
-    data = np.ascontiguousarray(array, target.dtype)
-    for offset, first, length in runs(target, block):
-        view = data.reshape(-1).view(np.uint8).data[first : first + length]
-        while view:
-            written = os.pwrite(descriptor, view, offset)
-            offset += written
-            view = view[written:]
-
-
-def runs(target: Target, block: Block) -> list[tuple[int, int, int]]:
-    """Return the contiguous runs of a block in its file.
+    Bytes at an offset, or through the library where only that knows the place.
 
     Parameters
     ----------
-    target : Target
-        Where the whole variable lies.
-    block : Block
-        A non-empty box of it.
-
-    Returns
-    -------
-    list of (int, int, int)
-        Byte in the file, byte in the block's C-ordered data, length in bytes.
+    path : str
+        A file whose layout stands.
     """
-    item = np.dtype(target.dtype).itemsize
-    shape = target.shape
-    # trailing axes that the block spans whole join into one run
-    axis = len(shape)
-    while axis > 0 and block.shape[axis - 1] == shape[axis - 1]:
-        axis -= 1
-    axis = max(axis - 1, 0)
-    length = item * prod(block.shape[axis:])
-    strides = [item * prod(shape[k + 1 :]) for k in range(len(shape))]
-    origin = target.offset + sum(
-        i * s for i, s in zip(block.start, strides, strict=True)
-    )
-    found: list[tuple[int, int, int]] = []
-    for number, index in enumerate(np.ndindex(*block.shape[:axis])):
-        skip = sum(i * s for i, s in zip(index, strides[:axis], strict=True))
-        found.append((origin + skip, number * length, length))
-    return found
+
+    def __init__(self, path: str) -> None:
+        self._path, self._fault, self._descriptor = path, "", -1
+        self._file: Any = None
+        self._guard(self._open)
+
+    def write(self, target: Target, block: Block, array: np.ndarray) -> None:
+        """Write a block, unless something went wrong before."""
+        if not self._fault:
+            self._guard(partial(self._put, target, block, array))
+
+    def close(self) -> str:
+        """Make the data durable; return what went wrong, or ""."""
+        if self._file is not None:
+            self._guard(self._file.close)
+        if self._descriptor >= 0:
+            self._guard(lambda: os.fsync(self._descriptor))
+            os.close(self._descriptor)
+        return self._fault
+
+    def _open(self) -> None:
+        self._descriptor = os.open(self._path, os.O_RDWR)
+
+    def _put(self, target: Target, block: Block, array: np.ndarray) -> None:
+        data = np.ascontiguousarray(array, target.dtype)
+        if target.offset is None:
+            self._library()[target.name][inside(target, block)] = data
+            return
+        view = data.reshape(-1).view(np.uint8).data
+        for offset, first, length in runs(target, block):
+            _write_bytes(self._descriptor, view[first : first + length], offset)
+
+    def _library(self) -> Any:
+        if self._file is None:
+            import h5py
+
+            # room for the chunks that several pieces share: each is packed once
+            self._file = h5py.File(self._path, "r+", rdcc_nbytes=4 * PIECE)
+        return self._file
+
+    def _guard(self, action: Callable[[], object]) -> None:
+        try:
+            action()
+        except (OSError, RuntimeError) as error:
+            # the HDF5 library raises either where the disk is full
+            reason = getattr(error, "strerror", None) or str(error)
+            self._fault = self._fault or reason
+
+
+def _write_bytes(descriptor: int, view: memoryview, offset: int) -> None:
+    while view:
+        written = os.pwrite(descriptor, view, offset)
+        offset += written
+        view = view[written:]

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: MIT
+"""Where parts of an array go in a file: boxes of variables, runs of bytes."""
+
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+
+from hpcapp.decomposition import Block
+from hpcapp.fields import Part
+
+__all__ = ["Target", "cut", "inside", "runs"]
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where a distributed variable, or a box of it, lies in the file.
+
+    Parameters
+    ----------
+    offset : int or None
+        Its first byte; None where only a library knows, since it is in chunks.
+    shape : tuple of int
+        Global shape.
+    dtype : str
+        NumPy dtype of the elements in the file.
+    name : str
+        Of the variable within the file, with its group.
+    corner : tuple of int
+        Where the box begins in the variable, along its first axes; () at 0. A
+        variable has as many axes more than the box as the corner is longer.
+    """
+
+    offset: int | None
+    shape: tuple[int, ...]
+    dtype: str
+    name: str = ""
+    corner: tuple[int, ...] = ()
+
+
+def inside(target: Target, block: Block) -> tuple[slice, ...]:
+    """Return the place of a block in its variable, as slices along all axes.
+
+    Parameters
+    ----------
+    target : Target
+        Where the box lies.
+    block : Block
+        Indices within the box.
+
+    Returns
+    -------
+    tuple of slice
+        One for each axis of the variable.
+    """
+    more = max(0, len(target.corner) - len(target.shape))
+    start, stop = (0,) * more + block.start, (1,) * more + block.stop
+    corner = target.corner + (0,) * (len(start) - len(target.corner))
+    return tuple(
+        slice(c + a, c + b) for c, a, b in zip(corner, start, stop, strict=True)
+    )
+
+
+def cut(part: Part, limit: int) -> list[Part]:
+    """Cut a part in halves along its longest axes until each piece is small.
+
+    Parameters
+    ----------
+    part : Part
+        Any.
+    limit : int
+        Bytes of a piece at most, unless it is one element.
+
+    Returns
+    -------
+    list of Part
+        Views that make it up.
+    """
+    if part.array.nbytes <= limit or part.array.size <= 1:
+        return [part]
+    axis = int(np.argmax(part.array.shape))
+    half = part.array.shape[axis] // 2
+    start, stop = list(part.block.start), list(part.block.stop)
+    start[axis] += half
+    stop[axis] = start[axis]
+    lower, upper = np.split(part.array, [half], axis)
+    low = Part(Block(part.block.start, tuple(stop)), lower)
+    high = Part(Block(tuple(start), part.block.stop), upper)
+    return cut(low, limit) + cut(high, limit)
+
+
+def runs(target: Target, block: Block) -> list[tuple[int, int, int]]:
+    """Return the contiguous runs of a block in its file.
+
+    Parameters
+    ----------
+    target : Target
+        Where the whole box lies, at an offset.
+    block : Block
+        A non-empty box of it.
+
+    Returns
+    -------
+    list of (int, int, int)
+        Byte in the file, byte in the block's C-ordered data, length in bytes.
+    """
+    item = np.dtype(target.dtype).itemsize
+    shape = target.shape
+    # trailing axes that the block spans whole join into one run
+    axis = len(shape)
+    while axis > 0 and block.shape[axis - 1] == shape[axis - 1]:
+        axis -= 1
+    axis = max(axis - 1, 0)
+    length = item * prod(block.shape[axis:])
+    strides = [item * prod(shape[k + 1 :]) for k in range(len(shape))]
+    origin = (target.offset or 0) + sum(
+        i * s for i, s in zip(block.start, strides, strict=True)
+    )
+    found: list[tuple[int, int, int]] = []
+    for number, index in enumerate(np.ndindex(*block.shape[:axis])):
+        skip = sum(i * s for i, s in zip(index, strides[:axis], strict=True))
+        found.append((origin + skip, number * length, length))
+    return found

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: MIT
+"""What each writer can and cannot do: the table of docs/io.md."""
+
+import re
+from pathlib import Path
+
+import h5py
+import netCDF4
+import numpy as np
+import pytest
+
+from hpcapp.checksum import checksum_array
+from hpcapp.config import Output
+from hpcapp.decomposition import Block, Domain, Layout
+from hpcapp.errors import ConfigError
+from hpcapp.fields import Field, Part, State
+from hpcapp.store.collective import missing
+from hpcapp.store.reader import load_saved
+from hpcapp.store.save import Job, save
+from hpcapp.store.writers import PACKING, WRITERS, check_writer, choose_writer
+
+pytestmark = pytest.mark.mpi
+
+HERE = [writer for writer in WRITERS if not missing(writer)]
+SHAPE = (300, 700)
+
+
+def smooth():
+    """Return values that compress well, in chunks of which several ranks write."""
+    y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
+    return np.round(np.sin(y / 50) * np.cos(x / 70), 2)
+
+
+def write(comm, path, writer, compression=0, kind="both"):
+    """Write a field of which each rank has a block; return its checksum."""
+    block = Layout.choose(Domain(("y", "x"), SHAPE), comm.size).block(comm.rank)
+    ends = zip(block.start, block.stop, strict=True)
+    inner = smooth()[tuple(slice(a, b) for a, b in ends)]
+    fields = [Field("u", ("y", "x"), "1", "values", kind=kind, distributed=True)]
+    job = Job(
+        str(path),
+        fields,
+        Domain(("y", "x"), SHAPE),
+        writer,
+        lambda clocks: {},
+        compression=compression,
+    )
+    return save(comm, job, State({"u": [Part(block, inner)]})), fields
+
+
+@pytest.mark.parametrize("writer", [w for w in HERE if w in PACKING])
+def test_compressed_files_hold_the_same_data_in_less_space(comm, folder, writer):
+    plain, _ = write(comm, folder / "plain.nc", "gather")
+    packed, fields = write(comm, folder / "packed.nc", writer, 4)
+    assert packed == plain
+    path = folder / "packed.nc"
+    with h5py.File(path) as file:
+        assert (file["u"][()] == smooth()).all()
+        assert (file["u"].compression, file["u"].compression_opts) == ("gzip", 4)
+        assert file["u"].shuffle
+        assert np.prod(file["u"].chunks) * 8 <= 1 << 20
+        assert file["u"].attrs["hpcapp_checksum"].decode() == (
+            f"{checksum_array(smooth()):016x}"
+        )
+    assert path.stat().st_size < 0.5 * (folder / "plain.nc").stat().st_size
+    with netCDF4.Dataset(path) as file:
+        assert (file["u"][:] == smooth()).all()
+    # any rank goes on from any block of it
+    saved = load_saved(str(path), fields)
+    out = np.empty((40, 90))[3:37, 5:71]
+    saved.read("u", Block((101, 333), (135, 399)), out)
+    assert (out == smooth()[101:135, 333:399]).all()
+    comm.barrier()
+
+
+@pytest.mark.parametrize("writer", HERE)
+def test_files_of_all_writers_differ_in_nothing_but_the_writer(comm, folder, writer):
+    write(comm, folder / "gather.nc", "gather")
+    write(comm, folder / "other.nc", writer)
+    if comm.root:
+        with (
+            h5py.File(folder / "gather.nc") as one,
+            h5py.File(folder / "other.nc") as two,
+        ):
+            assert list(one) == list(two)
+            for name in one:
+                assert one[name].dtype == two[name].dtype
+                assert one[name].chunks == two[name].chunks
+                assert (one[name][()] == two[name][()]).all()
+                assert sorted(one[name].attrs) == sorted(two[name].attrs)
+    comm.barrier()
+
+
+def test_direct_refuses_what_lies_at_no_offset(comm, folder):
+    with pytest.raises(ValueError, match=r"packed\.nc\.part: u: lies at no one offset"):
+        write(comm, folder / "packed.nc", "direct", 4)
+
+
+def test_a_writer_that_the_environment_lacks_is_refused_with_the_way_to_it(
+    comm, monkeypatch
+):
+    for name, library in (("hdf5", "h5py"), ("netcdf", "netCDF4")):
+        output = Output(writer=name)
+        if name in HERE:
+            check_writer(output)
+            continue
+        with pytest.raises(ConfigError) as caught:
+            check_writer(output)
+        assert re.fullmatch(
+            rf"output.writer: needs {library} built with MPI, and {library} [\d.]+\S* "
+            "here is not; launch/parallel-io makes an environment that has it; direct "
+            "and gather work everywhere",
+            str(caught.value),
+        )
+    with pytest.raises(ConfigError) as caught:
+        check_writer(Output(writer="direct", compression=3))
+    assert str(caught.value) == (
+        "output.compression: must be 0 with the writer direct, which writes bytes at "
+        "an offset, got 3; writers that compress: hdf5, netcdf, gather"
+    )
+
+
+def test_auto_says_what_it_took_for_compression_and_why(comm, folder):
+    if comm.size == 1:
+        assert choose_writer(comm, "auto", str(folder), 1)[0] == "gather"
+        return
+    writer, reason = choose_writer(comm, "auto", str(folder), 1)
+    if "hdf5" in HERE:
+        assert writer == "hdf5"
+        assert reason == "MPI-IO works there, and compression needs the library"
+    else:
+        assert writer == "gather"
+        assert re.match(r"compression on all ranks needs h5py built with MPI", reason)
+
+
+def test_the_table_of_the_docs_names_every_writer(comm, root):
+    text = Path(root, "docs", "io.md").read_text("utf-8")
+    row = next(line for line in text.splitlines() if line.startswith("| compression"))
+    head = next(line for line in text.splitlines() if line.startswith("| writer"))
+    columns = [cell.strip(" `") for cell in head.strip("| ").split("|")]
+    found = [cell.strip() for cell in row.strip("| ").split("|")]
+    cells = dict(zip(columns, found, strict=True))
+    assert {w for w in WRITERS if cells[w].startswith("yes")} == set(PACKING)
