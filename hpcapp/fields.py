@@ -2,7 +2,7 @@
 """Fields of a workload: what they are, their parts on a rank, their values."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -41,6 +41,9 @@ class Field:
     partial : bool
         Whether a checkpoint may lack points of it, since another field tells which
         are there. A result may not.
+    attributes : mapping
+        Further attributes of CF, such as ``standard_name`` (only of its table),
+        ``cell_methods`` or ``calendar``.
     """
 
     name: str
@@ -52,6 +55,7 @@ class Field:
     distributed: bool = False
     listed: bool = False
     partial: bool = False
+    attributes: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def saved(self) -> bool:

@@ -20,6 +20,7 @@ __all__ = [
     "Entry",
     "chunks",
     "create",
+    "describe_variable",
     "finish",
     "set_attributes",
 ]
@@ -131,6 +132,31 @@ def chunks(shape: tuple[int, ...], item: int) -> tuple[int, ...]:
     return tuple(chunk)
 
 
+def describe_variable(field: Field) -> dict[str, str]:
+    """Return the attributes of a variable; CF 1.11, section 3, and ACDD 1.3.
+
+    Parameters
+    ----------
+    field : Field
+        What it holds.
+
+    Returns
+    -------
+    dict of str to str
+        By name; a text has no units.
+    """
+    coordinate = field.dims == (field.name,)
+    found = {
+        "units": field.units,
+        "long_name": field.long_name,
+        "coverage_content_type": "coordinate" if coordinate else "modelResult",
+        **field.attributes,
+    }
+    if field.dtype == "str":
+        del found["units"]
+    return found
+
+
 def _create_variable(group: Any, entry: Entry, compression: int) -> None:
     field = entry.field
     text = field.dtype == "str"
@@ -150,9 +176,7 @@ def _create_variable(group: Any, entry: Entry, compression: int) -> None:
         fill_value=None if text else False,
         **packing,
     )
-    variable.setncatts({"units": field.units, "long_name": field.long_name})
-    if text:
-        del variable.units
+    variable.setncatts(describe_variable(field))
     if entry.value is not None:
         variable[...] = np.asarray(entry.value, object if text else field.dtype)
     elif contiguous:
