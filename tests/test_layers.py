@@ -40,8 +40,9 @@ LAYERS = (
 )
 RANK = {name: row for row, names in enumerate(LAYERS) for name in names}
 
-# the folder of workloads is looked into, for its names; none of them is imported
-EXCEPTIONS = {("discovery", "workloads")}
+# the folder of workloads is looked into, for its names; none of them is imported.
+# hpcapp.open is for notebooks, and imports when it is called
+EXCEPTIONS = {("discovery", "workloads"), ("", "studies.opening")}
 
 # start-up is paid by every rank at once: these are imported where they are used
 LAZY = frozenset(

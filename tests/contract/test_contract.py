@@ -4,9 +4,16 @@
 They run on up to 16 ranks; one start covers the smaller counts by splitting.
 """
 
+import shutil
+import subprocess
+import warnings
+from importlib.util import find_spec
+
 import pytest
+import xarray
 from harness import CONFIGS, load, run, split_sizes
 
+import hpcapp
 from hpcapp.discovery import workload_names
 from hpcapp.errors import Exit
 from hpcapp.problem import read_problem
@@ -163,3 +170,81 @@ def test_a_finished_run_is_left_alone(world, folder, straight, config):
     assert outcome is None
     assert (reference / "result.nc").stat().st_mtime_ns == before
     world.barrier()
+
+
+def first_of_each_workload():
+    """Return one configuration for each workload."""
+    known = {}
+    for config in CONFIGS:
+        known.setdefault(read_problem(str(config)).config.workload, config)
+    return list(known.values())
+
+
+@pytest.mark.parametrize("config", first_of_each_workload(), ids=lambda path: path.stem)
+def test_other_programs_open_the_result(world, folder, straight, config):
+    reference, _ = straight(config)
+    if world.root:
+        path = reference / "result.nc"
+        check_xarray(path)
+        for program in ("ncdump", "h5dump"):
+            check_dump(program, path)
+        # not in the environment of the parallel libraries: it wants a newer netCDF4
+        if find_spec("compliance_checker"):
+            assert breaches(path) == []
+    world.barrier()
+
+
+def check_xarray(path):
+    """Open a file with both engines, whole and in pieces, without any option."""
+    data = load(path.parent)
+    for engine in ("netcdf4", "h5netcdf"):
+        for chunks in (None, {}):
+            # calendars beyond NumPy's are told by a warning
+            with (
+                warnings.catch_warnings(),
+                xarray.open_dataset(
+                    path, engine=engine, chunks=chunks, decode_times=False
+                ) as found,
+            ):
+                for name, variable in found.variables.items():
+                    if variable.dtype.kind in "iuf":
+                        assert variable.values.tobytes() == data[name][2]
+    with hpcapp.open(str(path.parent)) as found:
+        assert set(found.variables) <= set(data)
+
+
+def check_dump(program, path):
+    """Read the header with a program of the libraries' own, where there is one."""
+    found = shutil.which(program)
+    if found:
+        option = "-h" if program == "ncdump" else "-H"
+        done = subprocess.run([found, option, path], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert "hpcapp_checksum" in done.stdout or program == "h5dump"
+
+
+def breaches(path):
+    """Return what the checker of CF, and of ACDD as highly recommended, finds."""
+    from compliance_checker.base import BaseCheck
+    from compliance_checker.runner import CheckSuite
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        CheckSuite.load_all_available_checkers()
+    suite = CheckSuite()
+    found = []
+    for name in ("cf:1.11", "acdd:1.3"):
+        with warnings.catch_warnings():
+            # of its own, about itself
+            warnings.simplefilter("ignore")
+            data = suite.load_dataset(str(path))
+            results, errors = suite.run_all(data, [name])[name]
+        found += [str(error) for error in errors]
+        for result in results:
+            right = result.value in (True, None) or (
+                isinstance(result.value, tuple) and result.value[0] == result.value[1]
+            )
+            if not right and (name[:2] == "cf" or result.weight == BaseCheck.HIGH):
+                found += result.msgs
+    # a standard name is given where the table of CF has one, no others
+    return [text for text in found if text != "standard_name"]
