@@ -129,6 +129,32 @@ def test_with_parallel_libraries(parallel_folder, ranks, tests, select):
     )
 
 
+@pytest.mark.medium
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("writer", ["hdf5", "netcdf"])
+def test_a_writer_that_fails_on_one_rank_ends_the_job(
+    parallel_folder, tmp_path, writer
+):
+    mpirun, python = parallel_folder / "mpirun", parallel_folder / "python"
+    script = ROOT / "tests" / "own" / "failing_writer.py"
+    config = ROOT / "configs" / "small" / "laplace.yaml"
+    command = [mpirun, "-np", "3", python, script, "run", config]
+    options = ["-o", tmp_path / "run", "--set", f"output.writer={writer}"]
+    done = subprocess.run(
+        [*command, *options],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **open_mpi_environ()},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert done.returncode == 1, done.stderr
+    assert "rank 1 on" in done.stderr
+    assert "result.nc: cannot be written: no space left" in done.stderr
+    assert not (tmp_path / "run" / "result.nc").exists()
+
+
 def open_mpi_environ():
     """Return what Open MPI needs as root and with more ranks than cores."""
     return {

@@ -73,19 +73,20 @@ def write_hdf5(
 
     together = h5p.create(h5p.DATASET_XFER)
     together.set_dxpl_mpio(h5fd.MPIO_COLLECTIVE)
-    with h5py.File(path, "r+", driver="mpio", comm=comm.raw) as file:
-        for target, parts in targets:
-            dataset = file[target.name].id
-            for data, place in _rounds(comm, target, parts):
-                space, memory = dataset.get_space(), h5s.create_simple((data.size,))
-                if not data.size:
-                    space.select_none()
-                elif place:
-                    start = tuple(s.start for s in place)
-                    space.select_hyperslab(
-                        start, tuple(s.stop - s.start for s in place)
-                    )
-                dataset.write(memory, space, data.reshape(-1), dxpl=together)
+    # not closed after an error: that is collective, and the others are elsewhere; the
+    # traceback keeps it open until the job is ended
+    file = h5py.File(path, "r+", driver="mpio", comm=comm.raw)
+    for target, parts in targets:
+        dataset = file[target.name].id
+        for data, place in _rounds(comm, target, parts):
+            space, memory = dataset.get_space(), h5s.create_simple((data.size,))
+            if not data.size:
+                space.select_none()
+            elif place:
+                start = tuple(s.start for s in place)
+                space.select_hyperslab(start, tuple(s.stop - s.start for s in place))
+            dataset.write(memory, space, data.reshape(-1), dxpl=together)
+    file.close()
 
 
 def write_netcdf(
@@ -124,15 +125,17 @@ def _write_together(
 
     pieces = [piece for part in parts for piece in cut(part, PIECE)]
     try:
-        with netCDF4.Dataset(path, "r+", parallel=True, comm=comm.raw) as file:
-            file.set_auto_maskandscale(False)
-            variable = file[target.name]
-            variable.set_collective(True)
-            for number in range(_most(comm, len(pieces))):
-                # a rank that is done writes its last piece again
-                piece = pieces[min(number, len(pieces) - 1)]
-                place = inside(target, piece.block)
-                variable[place] = _shaped(piece, target, place)
+        # not closed after an error, as above
+        file = netCDF4.Dataset(path, "r+", parallel=True, comm=comm.raw)
+        file.set_auto_maskandscale(False)
+        variable = file[target.name]
+        variable.set_collective(True)
+        for number in range(_most(comm, len(pieces))):
+            # a rank that is done writes its last piece again
+            piece = pieces[min(number, len(pieces) - 1)]
+            place = inside(target, piece.block)
+            variable[place] = _shaped(piece, target, place)
+        file.close()
     except RuntimeError as error:
         # what netCDF4 raises for an error of its library
         raise OSError(f"netCDF4: {error}") from None
