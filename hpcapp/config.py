@@ -141,6 +141,9 @@ class Output(Model):
         ge=0,
         le=9,
     )
+    every: Count | None = parameter(
+        None, "steps between snapshots, which snapshots.nc holds; null: none"
+    )
 
 
 class Checkpoint(Model):

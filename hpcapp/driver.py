@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 
 from hpcapp.closing import ending
-from hpcapp.decomposition import Layout
+from hpcapp.decomposition import Domain, Layout
 from hpcapp.device import cache_locked, open_device, share_threads
 from hpcapp.errors import Exit, HpcappError
 from hpcapp.failure import one_line
 from hpcapp.log import Progress
 from hpcapp.planning import estimate_save
 from hpcapp.session import Outcome, Session, tabulate
+from hpcapp.snapshots import Snapshots
 from hpcapp.status import Status
 from hpcapp.store.checkpoints import find_checkpoints, new_checkpoint, prune
 from hpcapp.store.provenance import Origin, describe
@@ -110,6 +111,7 @@ class _Run:
         self.expected_save = estimate_save(session.problem, nodes)
         self.save_seconds = 0.0
         self.step_seconds = 0.0
+        self.snapshots = Snapshots(session, self._save)
 
     def go(self) -> Outcome:
         try:
@@ -199,6 +201,7 @@ class _Run:
                 return ""
             self.step_seconds = max(self.step_seconds, time.monotonic() - begun)
             self._report(step)
+            self.snapshots.after_step(context.state)
             if pending is not None and (stop or due):
                 path = self._checkpoint(context.state)
                 if stop:
@@ -264,7 +267,8 @@ class _Run:
         directory = self.session.directory
         path = self.comm.on_root(lambda: new_checkpoint(directory))
         fields = [f for f in self.workload.fields() if f.saved]
-        self._save(path, fields, state, {"hpcapp_state": "checkpoint"})
+        outcome = {"hpcapp_state": "checkpoint"}
+        self._save(path, fields, state, outcome, self.layout.domain)
         if self.comm.root:
             prune(directory, self.session.problem.config.checkpoint.keep)
         self.saved_at = time.monotonic()
@@ -272,17 +276,23 @@ class _Run:
         return path
 
     def _save(
-        self, path: str, fields: list[Any], state: State, outcome: dict[str, Any]
+        self,
+        path: str,
+        fields: list[Any],
+        state: State,
+        outcome: dict[str, Any],
+        domain: Domain,
     ) -> str:
-        finished = outcome["hpcapp_state"] == "finished"
+        outcome = {**outcome, "hpcapp_steps": self.snapshots.steps}
+        kind = outcome["hpcapp_state"]
         output = self.session.problem.config.output
         job = Job(
             path=path,
             fields=fields,
-            domain=self.layout.domain,
+            domain=domain,
             writer=self.writer,
-            finished=finished,
-            compression=output.compression if finished else 0,
+            finished=kind != "checkpoint",
+            compression=output.compression if kind == "finished" else 0,
             attributes=lambda clocks: describe(
                 self._origin(), tabulate(clocks), outcome
             ),
@@ -338,7 +348,8 @@ class _Run:
         extendable = bool(self.workload.extendable())
         fields = [f for f in self.workload.fields() if f.published or extendable]
         last = ending(answer, self.work, self.workload.unit)
-        checksum = self._save(path, fields, state, last)
+        self.snapshots.finish(state)
+        checksum = self._save(path, fields, state, last, self.layout.domain)
         phases = tabulate(self.comm.all(self.clock.read()))
         if self.status is not None:
             prune(self.session.directory, 0)

@@ -17,6 +17,7 @@ from hpcapp.log import Log
 from hpcapp.problem import Problem, check_version, read_problem
 from hpcapp.run_directory import CONFIG, RESULT, RunDirectory, inspect, take
 from hpcapp.session import Finished, Machine, Session, check, survey
+from hpcapp.snapshots import check_snapshots
 from hpcapp.stops import Stops, job_end
 from hpcapp.store.checkpoints import discard, find_checkpoints
 from hpcapp.store.manifest import check as check_file
@@ -178,6 +179,7 @@ def _read(request: Request, ranks: int) -> Problem:
     with problem.config.placing():
         open_device(problem.config.run, 1).close()
         check_writer(problem.config.output)
+        check_snapshots(problem)
     return problem
 
 

@@ -10,13 +10,14 @@ from pathlib import Path
 from hpcapp.errors import ConfigError, RunDirectoryError
 from hpcapp.status import Lock
 from hpcapp.store.checkpoints import find_checkpoints, prune
+from hpcapp.store.snapshots import SNAPSHOTS
 
 __all__ = ["OWN_FILES", "PICTURE", "RunDirectory", "inspect", "take"]
 
 RESULT, CONFIG, STATUS, LOG = "result.nc", "run.yaml", "status.json", "log.txt"
 # what `hpcapp plot` makes of the result
 PICTURE = "plot.png"
-OWN_FILES = (RESULT, CONFIG, STATUS, LOG)
+OWN_FILES = (RESULT, CONFIG, STATUS, LOG, SNAPSHOTS)
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ LAYERS = (
     ("planning", "stops", "status", "watchdog", "witness"),
     ("run_directory",),
     ("session",),
-    ("closing",),
+    ("closing", "snapshots"),
     ("driver", "prepare"),
     ("studies", "doctor", "interactive"),
     ("parallel",),

@@ -27,6 +27,7 @@ def make_run(directory, *, result=True, checkpoints=0, mark="first"):
         write(directory / name, mark)
     if result:
         write(directory / "result.nc", mark)
+        write(directory / "snapshots.nc", mark)
     for number in range(1, checkpoints + 1):
         write(directory / "checkpoints" / f"checkpoint-{number:06d}.nc")
         write(directory / "checkpoints" / f"checkpoint-{number:06d}.json")

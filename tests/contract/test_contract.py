@@ -15,9 +15,10 @@ from harness import CONFIGS, load, run, split_sizes
 
 import hpcapp
 from hpcapp.discovery import workload_names
-from hpcapp.errors import Exit
+from hpcapp.errors import ConfigError, Exit
 from hpcapp.problem import read_problem
 from hpcapp.store.collective import missing
+from hpcapp.store.snapshots import find_snapshots, snapshot_fields
 from hpcapp.store.writers import WRITERS
 
 pytestmark = pytest.mark.mpi
@@ -248,3 +249,57 @@ def breaches(path):
                 found += result.msgs
     # a standard name is given where the table of CF has one, no others
     return [text for text in found if text != "standard_name"]
+
+
+@pytest.mark.parametrize("config", first_of_each_workload(), ids=lambda path: path.stem)
+def test_snapshots_are_the_same_on_any_layout_and_after_a_stop(world, folder, config):
+    problem = read_problem(str(config))
+    workload = problem.workload
+    fields = snapshot_fields(workload.fields(), workload.domain())
+    settings = ["output.every=2"]
+    if not fields:
+        with pytest.raises(ConfigError, match=r"output.every: must be null: "):
+            run(world, config, folder / "none", settings)
+        return
+    alone = world.split(0 if world.root else None)
+    one, many = folder / f"{config.stem}-one", folder / f"{config.stem}-many"
+    if alone:
+        _, yields = run(alone, config, one, settings)
+        expected = load_snapshots(one)
+        assert expected["snapshot"][1].tolist() == list(range(2, yields + 1, 2))
+        assert not (one / "snapshots").exists()
+        # the last one is the result, if the run ended there
+        if yields % 2 == 0:
+            check_last(one, fields)
+    world.barrier()
+    outcome, _ = run(world, config, many, settings, stop_at=2)
+    assert outcome.code == Exit.STOPPED
+    if world.root:
+        assert [n for n, _ in find_snapshots(str(many))] == [2, 4]
+    world.barrier()
+    half = world.split(0 if world.rank < max(1, world.size // 2) else None)
+    if half:
+        run(half, config, many, resume=True)
+        if half.root:
+            found = load_snapshots(many)
+            assert found.keys() == expected.keys()
+            for name, (dims, values) in expected.items():
+                assert found[name][0] == dims
+                assert found[name][1].tobytes() == values.tobytes()
+    world.barrier()
+
+
+def load_snapshots(directory):
+    """Return dimensions and values of all variables."""
+    with xarray.open_dataset(directory / "snapshots.nc", decode_times=False) as data:
+        return {n: (v.dims, v.values) for n, v in data.variables.items()}
+
+
+def check_last(directory, fields):
+    """Compare the last snapshot with the result."""
+    last = load_snapshots(directory)
+    with xarray.open_dataset(directory / "result.nc", decode_times=False) as data:
+        for field in fields:
+            dims, values = last[field.name]
+            assert dims == ("snapshot", *field.dims)
+            assert values[-1].tobytes() == data[field.name].values.tobytes()
