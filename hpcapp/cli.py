@@ -118,6 +118,9 @@ def _add_serial(verbs: Any) -> None:
     plot = verbs.add_parser("plot", help="a picture of a result")
     plot.add_argument("result", metavar="RESULT", help="result file or run directory")
     plot.add_argument("-o", "--output", metavar="FILE", help="PNG, SVG or PDF")
+    plot.add_argument(
+        "--ranks", action="store_true", help="draw the blocks of the ranks"
+    )
     export = verbs.add_parser("export", help="variables of a result as plain files")
     export.add_argument("result", metavar="RESULT", help="result file or run directory")
     export.add_argument(
@@ -228,7 +231,7 @@ def _compare(options: Any) -> int:
 def _plot(options: Any) -> int:
     from hpcapp.studies.plot import plot_result
 
-    print(plot_result(options.result, options.output))
+    print(plot_result(options.result, options.output, options.ranks))
     return Exit.DONE
 
 

@@ -356,3 +356,131 @@ def test_no_global_state_of_pyplot_is_touched(tmp_path, root):
     environ = {**os.environ, "PYTHONPATH": str(root)}
     environ.pop("DISPLAY", None)
     subprocess.run([sys.executable, "-c", code], env=environ, check=True, timeout=60)
+
+
+# --- blocks, maps, angles, snapshots
+
+
+def test_outlines_of_blocks_lie_halfway_between_points(tmp_path):
+    layout = json.dumps({**LAYOUT, "grid": [2, 2]})
+    path = write(tmp_path / "r.nc", field(SMOOTH), hpcapp_layout=layout)
+    with h5py.File(path) as file:
+        panels, attributes = choose_panels(file), module.read_attributes(file)
+    blocks = module._blocks(path, panels, attributes)
+    axes = module._draw(panels, attributes, blocks).axes[0]
+    corners = {patch.get_bbox().extents.round(9).tobytes() for patch in axes.patches}
+    dx, dy = 1 / 29, 1 / 19
+    expected = {
+        np.array([x0, y0, x1, y1]).round(9).tobytes()
+        for x0, x1 in ((-dx / 2, 14.5 * dx), (14.5 * dx, 1 + dx / 2))
+        for y0, y1 in ((-dy / 2, 9.5 * dy), (9.5 * dy, 1 + dy / 2))
+    }
+    assert corners == expected
+    assert sorted(text.get_text() for text in axes.texts) == ["0", "1", "2", "3"]
+
+
+@pytest.mark.parametrize(
+    ("layout", "variables", "message"),
+    [
+        (None, field(SMOOTH), "does not tell how many ranks computed it"),
+        (
+            {**LAYOUT, "dealt": True},
+            field(SMOOTH),
+            "its parts were dealt out: no rank owns a block",
+        ),
+        (LAYOUT, history([1.0, 2.0]), "r is not over the axes that were divided"),
+    ],
+)
+def test_blocks_that_cannot_be_drawn_are_told(tmp_path, layout, variables, message):
+    attributes = {} if layout is None else {"hpcapp_layout": json.dumps(layout)}
+    path = write(tmp_path / "r.nc", variables, **attributes)
+    with pytest.raises(ConfigError) as caught:
+        plot_result(path, None, ranks=True)
+    assert str(caught.value) == f"--ranks: {path}: {message}"
+
+
+def test_longitude_and_latitude_make_a_map_with_the_place_marked(tmp_path):
+    lon, lat = np.arange(0, 360, 10.0), np.arange(-85, 86, 10.0)
+    variables = {
+        "lat": (("lat",), lat, "degrees_north"),
+        "lon": (("lon",), lon, "degrees_east"),
+        "t": (("lat", "lon"), 280 + np.outer(lat, np.cos(lon)), "K"),
+        "place_lon": ((), 20.0, "degrees_east"),
+        "place_lat": ((), 60.0, "degrees_north"),
+    }
+    path = write(tmp_path / "r.nc", variables)
+    with netCDF4.Dataset(path, "a") as file:
+        file["place_lon"].standard_name = "longitude"
+        file["place_lat"].standard_name = "latitude"
+    axes = draw(path).axes[0]
+    assert [text.get_text() for text in axes.get_xticklabels()] == [
+        *("0°", "60°E", "120°E", "180°", "120°W", "60°W")
+    ]
+    assert axes.get_images()[0].get_cmap().name == "RdYlBu_r"
+    assert [line.get_xydata().tolist() for line in axes.lines] == [[[20.0, 60.0]]]
+    assert axes.get_aspect() == 1
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "ends"), [(0, 350, (0, 360)), (-170, 170, (-180, 180))]
+)
+def test_angles_get_colours_that_meet_where_they_begin_again(tmp_path, low, high, ends):
+    variables = field(low + (high - low) * X * Y[:, None])
+    variables["u"] = (*variables["u"][:2], "degree", "direction")
+    image = draw(write(tmp_path / "r.nc", variables)).axes[0].get_images()[0]
+    assert image.get_cmap().name == "twilight"
+    assert image.get_clim() == ends
+
+
+def test_times_are_drawn_as_years(tmp_path):
+    variables = {
+        "time": (("time",), np.array([0.0, 365.0, 730.0]), "days since 2001-01-01"),
+        "m": (("time",), np.array([1.0, 2.0, 3.0]), "K", "mean"),
+    }
+    axes = draw(write(tmp_path / "r.nc", variables)).axes[0]
+    assert axes.lines[0].get_xdata().tolist() == [2001.0, 2002.0, 2003.0]
+    assert axes.get_xlabel() == "year"
+
+
+def test_last_snapshot_is_shown(tmp_path):
+    variables = field(SMOOTH)
+    stack = np.stack([SMOOTH, 2 * SMOOTH])
+    variables["u"] = (("snapshot", "y", "x"), stack, "K", "temperature")
+    path = write(tmp_path / "r.nc", variables)
+    with h5py.File(path) as file:
+        panel = choose_panels(file)[0]
+    np.testing.assert_array_equal(panel.values, 2 * SMOOTH)
+
+
+def test_many_standard_errors_are_a_shade(tmp_path):
+    values = np.linspace(1, 2, 200)
+    variables = {
+        "step": (("step",), np.arange(200.0), "1", "steps"),
+        "r": (("step",), values, "1", "value"),
+        "r_error": (("step",), 0.1 * values, "1", "standard error"),
+    }
+    axes = draw(write(tmp_path / "r.nc", variables)).axes[0]
+    (shade,) = axes.collections
+    corners = shade.get_paths()[0].get_extents()
+    assert (corners.ymin, corners.ymax) == pytest.approx((0.9, 2.2))
+
+
+@pytest.mark.parametrize("snapshot", [False, True])
+def test_fields_in_chunks_are_sampled_row_by_row_of_chunks(tmp_path, snapshot):
+    n = 2 * MOST + 3
+    path = tmp_path / "big.h5"
+    values = np.arange(n, dtype=np.float32)[:, None] + np.arange(n, dtype=np.float32)
+    with h5py.File(path, "w") as file:
+        dims = ("snapshot", "y", "x") if snapshot else ("y", "x")
+        for name in dims:
+            length = 1 if name == "snapshot" else n
+            data = np.arange(length, dtype=float)
+            file.create_dataset(name, data=data).make_scale(name)
+        stack = values[np.newaxis] if snapshot else values
+        chunks = (1, 500, 700) if snapshot else (500, 700)
+        big = file.create_dataset("u", data=stack, chunks=chunks)
+        for axis, name in enumerate(dims):
+            big.dims[axis].attach_scale(file[name])
+    with h5py.File(path) as file:
+        panel = choose_panels(file)[0]
+    np.testing.assert_array_equal(panel.values, values[::3, ::3])

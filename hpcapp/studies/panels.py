@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What of a result is worth a picture, read with a stride so that it stays small."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import ceil
 from typing import Any
@@ -19,6 +20,13 @@ ROWS = 10
 
 NUMBERS = "biuf"
 
+# a dimension of steps of which the last one is shown
+SNAPSHOT = "snapshot"
+
+# CF 1.11, sections 4.1 and 4.2
+NORTH = ("degrees_north", "degree_north", "degree_N", "degrees_N")
+EAST = ("degrees_east", "degree_east", "degree_E", "degrees_E")
+
 
 @dataclass(frozen=True)
 class Axis:
@@ -32,11 +40,27 @@ class Axis:
         UDUNITS spelling; "" where the index itself is the axis.
     values : float64[n]
         Coordinates of the points that are shown.
+    step : int
+        Points from one that is shown to the next.
     """
 
     label: str
     units: str
     values: np.ndarray
+    step: int = 1
+
+    def edge(self, index: int) -> float:
+        """Return where the cell of a point begins, halfway from the one before."""
+        places = self.step * np.arange(len(self.values))
+        at = np.clip(index - 0.5, 0, None)
+        inside = float(np.interp(at, places, self.values))
+        if 0 < index <= places[-1]:
+            return inside
+        # beyond the first or the last point by half a spacing
+        ends = self.values[:2] if index == 0 else self.values[:-3:-1]
+        spacing = (ends[1] - ends[0]) / self.step
+        beyond = 0.5 if index == 0 else index - 0.5 - places[-1]
+        return float(ends[0] - beyond * spacing)
 
 
 @dataclass(frozen=True)
@@ -53,6 +77,12 @@ class Image:
         What is not finite is masked.
     whole : bool
         Whether the variable holds whole numbers.
+    dims : (str, str)
+        Names of the first and the last dimension.
+    units : str
+        UDUNITS spelling.
+    point : (float, float) or None
+        x and y of a place that other variables are at.
     """
 
     name: str
@@ -61,6 +91,14 @@ class Image:
     y: Axis
     values: Any
     whole: bool
+    dims: tuple[str, str] = ("y", "x")
+    units: str = ""
+    point: tuple[float, float] | None = None
+
+    @property
+    def is_map(self) -> bool:
+        """Whether the axes are longitude and latitude."""
+        return self.x.units in EAST and self.y.units in NORTH
 
 
 @dataclass(frozen=True)
@@ -125,9 +163,12 @@ def choose_panels(file: Any) -> list[Image | Curve]:
 
 
 def _is_field(known: dict[str, Any], variable: Any, dims: tuple[str, ...]) -> bool:
-    if variable.ndim != 2 or min(variable.shape) < 2:
+    shape = variable.shape
+    if dims[:1] == (SNAPSHOT,):
+        shape, dims = shape[1:], dims[1:]
+    if len(shape) != 2 or 0 in variable.shape or min(shape) < 2:
         return False
-    return min(variable.shape) > ROWS or all(_coordinate(known, dim) for dim in dims)
+    return min(shape) > ROWS or all(_coordinate(known, dim) for dim in dims)
 
 
 def _is_curve(variable: Any) -> bool:
@@ -147,25 +188,79 @@ def _coordinate(known: dict[str, Any], dim: str) -> Any:
 def _axis(known: dict[str, Any], dim: str, length: int) -> Axis:
     variable, step = _coordinate(known, dim), ceil(length / MOST)
     if variable is None:
-        return Axis(dim, "", np.arange(0, length, step, dtype=float))
-    values = np.asarray(variable[::step], float)
-    return Axis(_label(variable), _text(variable, "units"), values)
+        return Axis(dim, "", np.arange(0, length, step, dtype=float), step)
+    values, units = np.asarray(variable[::step], float), _text(variable, "units")
+    years = _years(values, units, _text(variable, "calendar"))
+    if years is not None:
+        return Axis("year", units, years, step)
+    return Axis(_label(variable), units, values, step)
+
+
+def _years(values: np.ndarray, units: str, calendar: str) -> np.ndarray | None:
+    """Return times as years with a fraction, None if they are no times of CF."""
+    if " since " not in units:
+        return None
+    import cftime
+
+    try:
+        dates = cftime.num2date(values, units, calendar or "standard")
+    except (ValueError, OverflowError):
+        return None
+    return np.array([d.year + (d.dayofyr - 1 + d.hour / 24) / 365.25 for d in dates])
 
 
 def _image(known: dict[str, Any], name: str, dims: tuple[str, ...]) -> Image:
     variable = known[name]
-    (ny, nx), whole = variable.shape, variable.dtype.kind != "f"
+    *_, ny, nx = variable.shape
     down, across = ceil(ny / MOST), ceil(nx / MOST)
     values = np.empty((ceil(ny / down), ceil(nx / across)))
-    if down == across == 1:
-        values[...] = variable[...]
-    else:
+    for at, band in _bands(variable, down):
         # whole rows: a stride within a row reads the same pages of the disk, and
         # HDF5 is slow to pick single elements
-        for row in range(len(values)):
-            values[row] = variable[row * down][::across]
-    y, x = (_axis(known, dim, n) for dim, n in zip(dims, (ny, nx), strict=True))
-    return Image(name, _label(variable), x, y, np.ma.masked_invalid(values), whole)
+        values[at : at + len(band)] = band[:, ::across]
+    y, x = (_axis(known, dim, n) for dim, n in zip(dims[-2:], (ny, nx), strict=True))
+    return Image(
+        name,
+        _label(variable),
+        x,
+        y,
+        np.ma.masked_invalid(values),
+        variable.dtype.kind != "f",
+        (dims[-2], dims[-1]),
+        _text(variable, "units"),
+        _place(known),
+    )
+
+
+def _bands(variable: Any, down: int) -> Iterator[tuple[int, np.ndarray]]:
+    """Give every `down`-th row of a field, or of its last snapshot, in pieces."""
+    rows = variable.shape[-2]
+    # a row of a chunk costs as much as the chunk: all that are wanted of it at once
+    chunk = variable.chunks[-2] if variable.chunks else 1
+    height = max(chunk, down if down > 1 else ceil(rows / 8))
+    last = (-1,) if variable.ndim == 3 else ()
+    for begin in range(0, rows, height):
+        first = ceil(begin / down)
+        wanted = range(first * down, min(begin + height, rows), down)
+        if not wanted:
+            continue
+        if variable.chunks is None and down > 1:
+            found = [variable[(*last, row)] for row in wanted]
+            yield first, np.asarray(found)
+        else:
+            band = variable[(*last, slice(wanted[0], wanted[-1] + 1))]
+            yield first, band[::down]
+
+
+def _place(known: dict[str, Any]) -> tuple[float, float] | None:
+    """Return longitude and latitude of a place that the file speaks of."""
+    found = {}
+    for variable in known.values():
+        if variable.ndim == 0 and variable.dtype.kind == "f":
+            found[_text(variable, "standard_name")] = float(variable[()])
+    if {"longitude", "latitude"} <= set(found):
+        return found["longitude"], found["latitude"]
+    return None
 
 
 def _curve(known: dict[str, Any], name: str, dims: tuple[str, ...]) -> Curve:

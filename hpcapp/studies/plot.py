@@ -7,10 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hpcapp.decomposition import Layout
 from hpcapp.errors import ConfigError
 from hpcapp.run_directory import PICTURE
 from hpcapp.store.reader import open_file, read_attributes
-from hpcapp.studies.panels import Axis, Curve, Image, choose_panels
+from hpcapp.studies.fieldplot import (
+    draw_blocks,
+    draw_image,
+    equal_scales,
+    label_axes,
+)
+from hpcapp.studies.panels import Curve, Image, choose_panels
 from hpcapp.studies.results import result_path, spread_of
 
 if TYPE_CHECKING:
@@ -26,11 +33,8 @@ SIZE, DOTS = (12.8, 7.2), 105
 
 GREY, BLUE = "#555555", "#3b528b"
 
-# lines of equal value over a smooth field
-CONTOURS = 8
 
-
-def plot_result(result: str, output: str | None) -> str:
+def plot_result(result: str, output: str | None, ranks: bool = False) -> str:
     """Draw a result into a file.
 
     Parameters
@@ -40,6 +44,8 @@ def plot_result(result: str, output: str | None) -> str:
     output : str or None
         The picture, its format by suffix: png, svg or pdf; by default plot.png
         beside the result. A file that stands there is replaced.
+    ranks : bool
+        Whether to draw the blocks of the ranks into the field.
 
     Returns
     -------
@@ -49,8 +55,8 @@ def plot_result(result: str, output: str | None) -> str:
     Raises
     ------
     ConfigError
-        If the suffix is another one, the picture cannot be written, or the
-        result holds nothing but numbers.
+        If the suffix is another one, the picture cannot be written, the
+        result holds nothing but numbers, or there are no blocks to draw.
     ResultError
         If there is no result, or it cannot be read.
     """
@@ -65,7 +71,8 @@ def plot_result(result: str, output: str | None) -> str:
         answer = attributes.get("hpcapp_answer", "")
         told = f"; its answer: {answer}" if answer else ""
         raise ConfigError(f"{path}: nothing to plot: it holds only numbers{told}")
-    figure = _draw(panels, attributes)
+    blocks = _blocks(path, panels, attributes) if ranks else None
+    figure = _draw(panels, attributes, blocks)
     options: dict[str, Any] = {"dpi": DOTS}
     if target.lower().endswith(".png"):
         options["pil_kwargs"] = {"optimize": True}
@@ -79,7 +86,27 @@ def plot_result(result: str, output: str | None) -> str:
     return f"{target}: shows {' and '.join(panel.name for panel in panels)}"
 
 
-def _draw(panels: list[Image | Curve], attributes: dict[str, Any]) -> "Figure":
+def _blocks(
+    path: str, panels: list[Image | Curve], attributes: dict[str, Any]
+) -> Layout:
+    """Return the layout of the ranks whose blocks lie in the first panel."""
+    spread, first = spread_of(attributes), panels[0]
+    if spread is None:
+        fault = "does not tell how many ranks computed it"
+    elif spread.dealt:
+        fault = "its parts were dealt out: no rank owns a block"
+    elif not isinstance(first, Image) or first.dims != spread.layout.domain.dims:
+        fault = f"{first.name} is not over the axes that were divided"
+    else:
+        return spread.layout
+    raise ConfigError(f"--ranks: {path}: {fault}")
+
+
+def _draw(
+    panels: list[Image | Curve],
+    attributes: dict[str, Any],
+    blocks: Layout | None = None,
+) -> "Figure":
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -89,14 +116,16 @@ def _draw(panels: list[Image | Curve], attributes: dict[str, Any]) -> "Figure":
     widths = [_width(panel) for panel in panels]
     # one picture of equal scales does not fill the width: it stands in the middle
     first = panels[0]
-    one = len(panels) == 1 and isinstance(first, Image) and _equal_scales(first)
+    one = len(panels) == 1 and isinstance(first, Image) and equal_scales(first)
     share = min(0.97, 0.13 + 0.78 * widths[0] * SIZE[1] / SIZE[0]) if one else 0.97
     engine.set(rect=((1 - share) / 2, 0.07, share, 0.78), wspace=0.06)
     grid = figure.add_gridspec(1, len(panels), width_ratios=widths)
     for number, panel in enumerate(panels):
         axes = figure.add_subplot(grid[0, number])
         if isinstance(panel, Image):
-            _draw_image(figure, axes, panel)
+            draw_image(figure, axes, panel)
+            if blocks is not None:
+                draw_blocks(axes, panel, blocks)
         else:
             _draw_curve(axes, panel)
     _write_texts(figure, panels, attributes)
@@ -104,7 +133,7 @@ def _draw(panels: list[Image | Curve], attributes: dict[str, Any]) -> "Figure":
 
 
 def _width(panel: Image | Curve) -> float:
-    if isinstance(panel, Curve) or not _equal_scales(panel):
+    if isinstance(panel, Curve) or not equal_scales(panel):
         return 1.0
     span_x, span_y = np.ptp(panel.x.values), np.ptp(panel.y.values)
     # a colour bar stands beside the field
@@ -144,37 +173,6 @@ def _times(numbers: tuple[int, ...]) -> str:
     return " x ".join(f"{number}" for number in numbers)
 
 
-def _draw_image(figure: "Figure", axes: "Axes", image: Image) -> None:
-    from matplotlib.colors import LogNorm
-
-    values = image.values
-    options: dict[str, Any] = {"cmap": "viridis"}
-    if image.whole and _heavy_tailed(values):
-        options["norm"] = LogNorm(max(1.0, values.min()), values.max(), clip=True)
-    if _uniform(image.x) and _uniform(image.y):
-        extent = (*_edges(image.x), *_edges(image.y))
-        drawn: Any = axes.imshow(
-            values, origin="lower", extent=extent, aspect="auto", **options
-        )
-    else:
-        drawn = axes.pcolormesh(
-            image.x.values, image.y.values, values, rasterized=True, **options
-        )
-    if not image.whole and _smooth(values):
-        levels = np.linspace(values.min(), values.max(), CONTOURS + 2)[1:-1]
-        look: dict[str, Any] = {"colors": "white", "linestyles": "solid"}
-        look |= {"linewidths": 0.6, "alpha": 0.7}
-        axes.contour(image.x.values, image.y.values, values, levels, **look)
-    axes.set_xlim(image.x.values[0], image.x.values[-1])
-    axes.set_ylim(image.y.values[0], image.y.values[-1])
-    axes.set_aspect("equal" if _equal_scales(image) else "auto")
-    _label_axes(axes, image.x.label, image.y.label)
-    bar = figure.colorbar(drawn, ax=axes, pad=0.03, aspect=28)
-    bar.set_label(image.label, fontsize=12, parse_math=False)
-    bar.ax.tick_params(labelsize=11)
-    bar.outline.set_visible(False)
-
-
 def _draw_curve(axes: "Axes", curve: Curve) -> None:
     if curve.bins:
         _draw_bins(axes, curve)
@@ -190,7 +188,7 @@ def _draw_curve(axes: "Axes", curve: Curve) -> None:
     axes.grid(color="#dddddd", linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
-    _label_axes(axes, curve.x.label, curve.label)
+    label_axes(axes, curve.x.label, curve.label)
 
 
 def _draw_bins(axes: "Axes", curve: Curve) -> None:
@@ -205,50 +203,16 @@ def _draw_lines(axes: "Axes", curve: Curve) -> None:
         look: dict[str, Any] = {"color": None if curve.names else BLUE}
         look |= {"linewidth": 2, "marker": "o" if few else None, "markersize": 4.5}
         look["label"] = curve.names[number] if curve.names else None
-        if few and curve.errors is not None:
-            errors = curve.errors[number].filled(0.0)
+        errors = None if curve.errors is None else curve.errors[number].filled(0.0)
+        if few and errors is not None:
             axes.errorbar(curve.x.values, row, errors, capsize=4, **look)
-        else:
-            axes.plot(curve.x.values, row, **look)
-
-
-def _label_axes(axes: "Axes", x: str, y: str) -> None:
-    axes.set_xlabel(x, fontsize=12, parse_math=False)
-    axes.set_ylabel(y, fontsize=12, parse_math=False)
-    axes.tick_params(labelsize=11)
-
-
-def _edges(axis: Axis) -> tuple[float, float]:
-    # pixels are centred on their points
-    half = (axis.values[-1] - axis.values[0]) / (len(axis.values) - 1) / 2
-    return float(axis.values[0] - half), float(axis.values[-1] + half)
-
-
-def _uniform(axis: Axis) -> bool:
-    steps = np.diff(axis.values)
-    return bool(np.ptp(steps) <= 1e-3 * abs(steps.mean()))
-
-
-def _equal_scales(image: Image) -> bool:
-    """Tell whether both axes measure the same and neither is much longer."""
-    span_x, span_y = np.ptp(image.x.values), np.ptp(image.y.values)
-    if image.x.units != image.y.units or not span_x > 0 or not span_y > 0:
-        return False
-    return bool(0.25 <= span_x / span_y <= 4)
-
-
-def _heavy_tailed(values: Any) -> bool:
-    usual = max(1.0, float(np.median(values.compressed())))
-    return bool(values.min() >= 0 and values.max() > 8 * usual)
-
-
-def _smooth(values: Any) -> bool:
-    """Tell whether neighbours are so alike that contours are lines, not noise."""
-    span = float(values.max() - values.min())
-    if min(values.shape) < 3 or not span > 0:
-        return False
-    bends = [np.abs(np.diff(values, 2, axis)).mean() for axis in (0, 1)]
-    return bool(max(bends) < 0.02 * span)
+            continue
+        (line,) = axes.plot(curve.x.values, row, **look)
+        if errors is not None:
+            # so many bars would hide the line
+            shade: dict[str, Any] = {"color": line.get_color(), "alpha": 0.25}
+            ends = row - errors, row + errors
+            axes.fill_between(curve.x.values, *ends, linewidth=0, **shade)
 
 
 def _log_values(rows: Any) -> bool:
