@@ -251,6 +251,24 @@ def test_large_parts_go_in_pieces(comm, folder, monkeypatch):
         comm.barrier()
 
 
+@pytest.mark.parametrize("shape", [(29, 31), (5, 7, 16)])
+@pytest.mark.parametrize("kind", ["block", "tiles"])
+def test_rows_that_are_long_are_written_as_they_lie(
+    comm, folder, monkeypatch, shape, kind
+):
+    monkeypatch.setattr("hpcapp.mpi.files.LONG", 8)
+    data = whole(shape, "float64")
+    parts = [cut(data, block) for block in blocks_of(kind, comm, shape)]
+    dims = ("z", "y", "x")[-len(shape) :]
+    fields = [Field("u", dims, "1", "values", distributed=True)]
+    path = str(folder / "file.nc")
+    job = Job(path, fields, Domain(dims, shape), "direct", lambda clocks: {})
+    save(comm, job, State({"u": parts}))
+    with h5py.File(path) as file:
+        assert np.array_equal(file["u"][()], data)
+    comm.barrier()
+
+
 def test_probe_accepts_a_good_folder_and_names_a_missing_one(comm, folder):
     assert probe(comm, str(folder)) == ""
     assert "No such file" in probe(comm, str(folder / "missing"))
