@@ -135,6 +135,11 @@ class Output(Model):
         "MPI; gather: through rank 0",
         "",
     )
+    format: Literal["netcdf", "hdf5"] = parameter(
+        "netcdf",
+        "netcdf: result.nc; hdf5: result.h5, the same made without the NetCDF library",
+        "",
+    )
     compression: Integer = parameter(
         0,
         "0: none, 1: fast, 9: smallest result; not with the writer direct",

@@ -19,6 +19,7 @@ from hpcapp.errors import Exit, HpcappError
 from hpcapp.failure import one_line
 from hpcapp.log import Progress
 from hpcapp.planning import estimate_save
+from hpcapp.run_directory import RESULTS, drop_other_results
 from hpcapp.session import Outcome, Session, tabulate
 from hpcapp.snapshots import Snapshots
 from hpcapp.status import Status
@@ -344,12 +345,15 @@ class _Run:
     def _finish(self, state: State) -> Outcome:
         with self.clock.phase("compute"):
             answer = self.workload.answer(state)
-        path = os.path.join(self.session.directory, "result.nc")
+        name = RESULTS[self.session.problem.config.output.format]
+        path = os.path.join(self.session.directory, name)
         extendable = bool(self.workload.extendable())
         fields = [f for f in self.workload.fields() if f.published or extendable]
         last = ending(answer, self.work, self.workload.unit)
         self.snapshots.finish(state)
         checksum = self._save(path, fields, state, last, self.layout.domain)
+        if self.comm.root:
+            drop_other_results(path)
         phases = tabulate(self.comm.all(self.clock.read()))
         if self.status is not None:
             prune(self.session.directory, 0)

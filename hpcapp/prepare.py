@@ -15,7 +15,14 @@ from hpcapp.device import open_device
 from hpcapp.errors import ConfigError, ResultError, RunDirectoryError
 from hpcapp.log import Log
 from hpcapp.problem import Problem, check_version, read_problem
-from hpcapp.run_directory import CONFIG, RESULT, RunDirectory, inspect, take
+from hpcapp.run_directory import (
+    CONFIG,
+    RESULTS,
+    RunDirectory,
+    find_result,
+    inspect,
+    take,
+)
 from hpcapp.session import Finished, Machine, Session, check, survey
 from hpcapp.snapshots import check_snapshots
 from hpcapp.stops import Stops, job_end
@@ -133,7 +140,9 @@ def _newest_whole(
     damaged: list[str] = []
     for path in found:
         # a result is looked at by those who extend it
-        fault = "" if os.path.basename(path) == RESULT else check_file(comm, path)
+        fault = (
+            "" if os.path.basename(path) in RESULTS.values() else check_file(comm, path)
+        )
         if not fault:
             return path, damaged
         log.warn(f"{path}: damaged: {fault}; looking for the one before it")
@@ -156,8 +165,8 @@ def _candidates(
         with problem.config.placing():
             if inspect(directory, request.force, request.resume) is None:
                 found = []
-    result = os.path.join(directory, RESULT)
-    if (found or not request.config) and os.path.exists(result):
+    result = find_result(directory)
+    if (found or not request.config) and result:
         # an extension of a finished run goes on from there without checkpoints
         found.append(result)
     if not found and not request.config:

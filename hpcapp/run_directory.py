@@ -12,12 +12,22 @@ from hpcapp.status import Lock
 from hpcapp.store.checkpoints import find_checkpoints, prune
 from hpcapp.store.snapshots import SNAPSHOTS
 
-__all__ = ["OWN_FILES", "PICTURE", "RunDirectory", "inspect", "take"]
+__all__ = [
+    "OWN_FILES",
+    "PICTURE",
+    "RunDirectory",
+    "drop_other_results",
+    "find_result",
+    "inspect",
+    "take",
+]
 
 RESULT, CONFIG, STATUS, LOG = "result.nc", "run.yaml", "status.json", "log.txt"
+# by `output.format`
+RESULTS = {"netcdf": RESULT, "hdf5": "result.h5"}
 # what `hpcapp plot` makes of the result
 PICTURE = "plot.png"
-OWN_FILES = (RESULT, CONFIG, STATUS, LOG, SNAPSHOTS)
+OWN_FILES = (*RESULTS.values(), CONFIG, STATUS, LOG, SNAPSHOTS)
 
 
 @dataclass(frozen=True)
@@ -39,11 +49,6 @@ class RunDirectory:
     moved: str = ""
 
     @property
-    def result(self) -> str:
-        """Path of the result."""
-        return os.path.join(self.path, RESULT)
-
-    @property
     def config(self) -> str:
         """Path of the whole configuration."""
         return os.path.join(self.path, CONFIG)
@@ -52,6 +57,26 @@ class RunDirectory:
     def log(self) -> str:
         """Path of the log."""
         return os.path.join(self.path, LOG)
+
+
+def find_result(path: str) -> str:
+    """Return the result in a run directory, in any format, "" if there is none."""
+    names = [os.path.join(path, name) for name in RESULTS.values()]
+    return next((name for name in names if os.path.exists(name)), "")
+
+
+def drop_other_results(result: str) -> None:
+    """Remove results of other formats beside a new one.
+
+    Parameters
+    ----------
+    result : str
+        The new one, which holds all that an older one held.
+    """
+    folder, kept = os.path.split(result)
+    for name in set(RESULTS.values()) - {kept}:
+        with suppress(FileNotFoundError):
+            os.unlink(os.path.join(folder, name))
 
 
 def inspect(path: str, force: bool, resume: bool) -> str | None:
@@ -91,9 +116,10 @@ def inspect(path: str, force: bool, resume: bool) -> str | None:
             "directory with --output)"
         )
     foreign = not os.path.exists(os.path.join(path, CONFIG))
-    if os.path.exists(os.path.join(path, RESULT)) and foreign and not force:
+    result = os.path.basename(find_result(path))
+    if result and foreign and not force:
         raise RunDirectoryError(
-            f"{path}: holds a {RESULT} but no {CONFIG}: not a run of hpcapp; choose "
+            f"{path}: holds a {result} but no {CONFIG}: not a run of hpcapp; choose "
             "another directory with --output, or replace it with --force"
         )
     if not force and not _is_run(path):
@@ -148,7 +174,7 @@ def take(path: str, force: bool, keep: bool) -> RunDirectory:
             inspect(path, force, resume=False)
         if force:
             _remove(path)
-        elif os.path.exists(os.path.join(path, RESULT)):
+        elif find_result(path):
             moved = _move(path)
         else:
             _remove(path)
@@ -175,7 +201,7 @@ def _own(path: str) -> list[str]:
     leftovers = [p.name for p in Path(path).glob(".*.part")]
     leftovers += [f"{name}.part" for name in (CONFIG, STATUS)]
     # without a run's result a picture of that name is somebody else's
-    plotted = _is_run(path) and os.path.exists(os.path.join(path, RESULT))
+    plotted = _is_run(path) and bool(find_result(path))
     return [*OWN_FILES, *crashes, *leftovers, *([PICTURE] if plotted else [])]
 
 

@@ -6,7 +6,13 @@ import os
 import pytest
 
 from hpcapp.errors import ConfigError, Exit, HpcappError, RunDirectoryError
-from hpcapp.run_directory import OWN_FILES, inspect, take
+from hpcapp.run_directory import (
+    OWN_FILES,
+    drop_other_results,
+    find_result,
+    inspect,
+    take,
+)
 from hpcapp.status import Lock
 from hpcapp.store.checkpoints import (
     checkpoint_path,
@@ -27,6 +33,7 @@ def make_run(directory, *, result=True, checkpoints=0, mark="first"):
         write(directory / name, mark)
     if result:
         write(directory / "result.nc", mark)
+        write(directory / "result.h5", mark)
         write(directory / "snapshots.nc", mark)
     for number in range(1, checkpoints + 1):
         write(directory / "checkpoints" / f"checkpoint-{number:06d}.nc")
@@ -49,7 +56,6 @@ def test_new_directory_is_made_with_its_parents_and_locked(tmp_path):
     assert inspect(path, force=False, resume=False) is None
     held = take(path, force=False, keep=False)
     assert (held.path, held.moved) == (path, "")
-    assert held.result == f"{path}/result.nc"
     assert held.config == f"{path}/run.yaml"
     assert held.log == f"{path}/log.txt"
     with pytest.raises(RunDirectoryError, match="in use by another run"):
@@ -292,3 +298,14 @@ def test_a_file_of_the_users_own_is_not_overwritten(tmp_path, name):
     with pytest.raises(RunDirectoryError, match="would be overwritten"):
         take(str(tmp_path), force=False, keep=False)
     assert (tmp_path / name).read_text() == "mine"
+
+
+def test_result_is_found_in_any_format_and_a_new_one_replaces_the_other(tmp_path):
+    assert find_result(str(tmp_path)) == ""
+    for old, new in (("result.nc", "result.h5"), ("result.h5", "result.nc")):
+        write(tmp_path / old)
+        assert find_result(str(tmp_path)) == str(tmp_path / old)
+        write(tmp_path / new)
+        drop_other_results(str(tmp_path / new))
+        assert find_result(str(tmp_path)) == str(tmp_path / new)
+        assert not (tmp_path / old).exists()

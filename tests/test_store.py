@@ -16,7 +16,8 @@ from hpcapp.decomposition import Block, Domain, Layout
 from hpcapp.errors import Exit, ResultError
 from hpcapp.fields import Field, Part
 from hpcapp.store import reader as reader_module
-from hpcapp.store.layout import Entry, create, finish, set_attributes
+from hpcapp.store.entry import Entry
+from hpcapp.store.layout import create, finish, set_attributes
 from hpcapp.store.reader import Saved, load_attributes, load_saved
 from hpcapp.store.target import Target, cut, runs
 from hpcapp.studies.compare import compare_results

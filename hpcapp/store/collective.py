@@ -86,6 +86,7 @@ def write_hdf5(
                 start = tuple(s.start for s in place)
                 space.select_hyperslab(start, tuple(s.stop - s.start for s in place))
             dataset.write(memory, space, data.reshape(-1), dxpl=together)
+            comm.clock.beat()
     file.close()
 
 

@@ -7,56 +7,17 @@ the root group, fields that are only saved stand in the group `state`.
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from math import prod
 from typing import Any
 
 import numpy as np
 
-from hpcapp.fields import Field
+from hpcapp.store.entry import STATE_GROUP, Entry, chunks, describe_variable
+from hpcapp.store.hdf5_layout import SUFFIX, create_hdf5, set_hdf5_attributes
 
-__all__ = [
-    "FORMAT",
-    "Entry",
-    "chunks",
-    "create",
-    "describe_variable",
-    "finish",
-    "set_attributes",
-]
+__all__ = ["FORMAT", "create", "finish", "set_attributes"]
 
 # raised when an older program would misread the file; attribute hpcapp_format
 FORMAT = 1
-
-STATE_GROUP = "state"
-
-# bytes of a chunk of a compressed variable: what the caches of HDF5 hold by default
-CHUNK = 1 << 20
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One variable to be written.
-
-    Parameters
-    ----------
-    field : Field
-        What it is.
-    shape : tuple of int
-        Its global shape.
-    value : ndarray or None
-        The whole of a replicated field; None for a distributed one.
-    """
-
-    field: Field
-    shape: tuple[int, ...]
-    value: Any = None
-
-    @property
-    def path(self) -> str:
-        """Name within the file."""
-        name = self.field.name
-        return name if self.field.published else f"{STATE_GROUP}/{name}"
 
 
 def create(
@@ -71,7 +32,8 @@ def create(
     Parameters
     ----------
     path : str
-        A new file; one that stands there is replaced.
+        A new file; one that stands there is replaced. With the suffix .h5 it is
+        made without the NetCDF library.
     entries : sequence of Entry
         What it will hold.
     compression : int
@@ -84,11 +46,27 @@ def create(
         the byte at which it begins, None if it is compressed.
     """
     import h5py
-    import netCDF4
 
     # the library says "permission denied" whatever the reason is
     with open(path, "wb"):
         pass
+    if _is_plain_hdf5(path):
+        create_hdf5(path, entries, compression)
+    else:
+        _create_netcdf(path, entries, compression)
+    spread = [e for e in entries if e.field.distributed and np.prod(e.shape) > 0]
+    with h5py.File(path, "r") as file:
+        return {entry.path: file[entry.path].id.get_offset() for entry in spread}
+
+
+def _is_plain_hdf5(path: str) -> bool:
+    """Tell the format by the name, which may be that of a file in the making."""
+    return path.removesuffix(".part").endswith(SUFFIX)
+
+
+def _create_netcdf(path: str, entries: Sequence[Entry], compression: int) -> None:
+    import netCDF4
+
     with netCDF4.Dataset(path, "w", format="NETCDF4", clobber=True) as file:
         for entry in entries:
             for name, length in zip(entry.field.dims, entry.shape, strict=True):
@@ -99,62 +77,6 @@ def create(
             if not entry.field.published:
                 group = file.createGroup(STATE_GROUP)
             _create_variable(group, entry, compression)
-    spread = [e for e in entries if e.field.distributed and np.prod(e.shape) > 0]
-    with h5py.File(path, "r") as file:
-        return {entry.path: file[entry.path].id.get_offset() for entry in spread}
-
-
-def chunks(shape: tuple[int, ...], item: int) -> tuple[int, ...]:
-    """Return the shape of a chunk of about 1 MiB, much like the whole.
-
-    Parameters
-    ----------
-    shape : tuple of int
-        Of a variable; no extent is 0.
-    item : int
-        Bytes of an element.
-
-    Returns
-    -------
-    tuple of int
-        The last axes are kept longest: they are contiguous in memory.
-
-    Examples
-    --------
-    >>> chunks((8192, 8192), 8)
-    (256, 512)
-    """
-    chunk = list(shape)
-    while prod(chunk) * item > CHUNK:
-        # the first of the longest axes
-        axis = chunk.index(max(chunk))
-        chunk[axis] = -(-chunk[axis] // 2)
-    return tuple(chunk)
-
-
-def describe_variable(field: Field) -> dict[str, str]:
-    """Return the attributes of a variable; CF 1.11, section 3, and ACDD 1.3.
-
-    Parameters
-    ----------
-    field : Field
-        What it holds.
-
-    Returns
-    -------
-    dict of str to str
-        By name; a text has no units.
-    """
-    coordinate = field.dims == (field.name,)
-    found = {
-        "units": field.units,
-        "long_name": field.long_name,
-        "coverage_content_type": "coordinate" if coordinate else "modelResult",
-        **field.attributes,
-    }
-    if field.dtype == "str":
-        del found["units"]
-    return found
 
 
 def _create_variable(group: Any, entry: Entry, compression: int) -> None:
@@ -200,6 +122,9 @@ def set_attributes(
     sums : mapping
         From `Entry.path` to the checksum's text.
     """
+    if _is_plain_hdf5(path):
+        set_hdf5_attributes(path, attributes, sums)
+        return
     import netCDF4
 
     with netCDF4.Dataset(path, "a") as file:

@@ -16,7 +16,8 @@ import numpy as np
 from hpcapp.decomposition import Block
 from hpcapp.errors import ResultError
 from hpcapp.fields import Field
-from hpcapp.store.layout import FORMAT, STATE_GROUP
+from hpcapp.store.entry import STATE_GROUP
+from hpcapp.store.layout import FORMAT
 from hpcapp.store.target import Target, inside, runs
 
 __all__ = [

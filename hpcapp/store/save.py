@@ -16,7 +16,8 @@ from hpcapp.decomposition import Block, Domain
 from hpcapp.errors import HpcappError
 from hpcapp.fields import Field, Part, State
 from hpcapp.store.bands import Bands, add_parts, add_zeros
-from hpcapp.store.layout import Entry, create, finish, set_attributes
+from hpcapp.store.entry import Entry
+from hpcapp.store.layout import create, finish, set_attributes
 from hpcapp.store.manifest import Table, measure, write_manifest
 from hpcapp.store.target import Target
 from hpcapp.store.writers import WRITERS

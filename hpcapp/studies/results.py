@@ -12,7 +12,7 @@ import numpy as np
 
 from hpcapp.decomposition import Domain, Layout
 from hpcapp.errors import ResultError
-from hpcapp.run_directory import RESULT
+from hpcapp.run_directory import RESULT, find_result
 
 __all__ = ["Spread", "dimensions", "pieces", "result_path", "spread_of", "variables"]
 
@@ -40,8 +40,8 @@ def result_path(path: str) -> str:
     """
     if not os.path.isdir(path):
         return path
-    file = os.path.join(path, RESULT)
-    if not os.path.exists(file):
+    file = find_result(path)
+    if not file:
         raise ResultError(
             f"{path}: has no {RESULT}: no run of hpcapp has finished there"
         )

@@ -2,6 +2,7 @@
 """What each writer can and cannot do: the table of docs/io.md."""
 
 import re
+import sys
 from pathlib import Path
 
 import h5py
@@ -89,6 +90,40 @@ def test_files_of_all_writers_differ_in_nothing_but_the_writer(comm, folder, wri
                 assert (one[name][()] == two[name][()]).all()
                 assert sorted(one[name].attrs) == sorted(two[name].attrs)
     comm.barrier()
+
+
+@pytest.mark.parametrize("writer", HERE)
+@pytest.mark.parametrize("compression", [0, 3])
+def test_plain_hdf5_is_made_without_netcdf_and_holds_the_same(
+    comm, folder, monkeypatch, writer, compression
+):
+    if compression and writer not in PACKING:
+        return
+    plain, _ = write(comm, folder / "plain.nc", "gather")
+    if comm.root and writer != "netcdf":
+        monkeypatch.setitem(sys.modules, "netCDF4", None)
+    found, fields = write(comm, folder / "result.h5", writer, compression)
+    assert found == plain
+    monkeypatch.undo()
+    if comm.root:
+        check_same_layout(folder / "plain.nc", folder / "result.h5", compression)
+        assert load_saved(str(folder / "result.h5"), fields).shape("u") == SHAPE
+    comm.barrier()
+
+
+def check_same_layout(one, two, compression):
+    """Compare dimensions, attributes and data as the NetCDF library sees them."""
+    with netCDF4.Dataset(one) as a, netCDF4.Dataset(two) as b:
+        assert {n: len(d) for n, d in a.dimensions.items()} == {
+            n: len(d) for n, d in b.dimensions.items()
+        }
+        assert list(a.variables) == list(b.variables)
+        for name, variable in a.variables.items():
+            assert variable.dimensions == b[name].dimensions
+            assert variable.__dict__ == b[name].__dict__
+            assert (variable[:] == b[name][:]).all()
+        assert a.__dict__ == b.__dict__
+        assert b["u"].filters()["zlib"] is bool(compression)
 
 
 def test_direct_refuses_what_lies_at_no_offset(comm, folder):
