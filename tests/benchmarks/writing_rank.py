@@ -1,62 +1,125 @@
 # SPDX-License-Identifier: MIT
-"""One rank of `io`: writes a grid with each writer and prints the seconds.
+"""One rank of `io`: writes a grid in each way and prints the seconds.
 
-Run by mpirun as a script: ``writing_rank.py FOLDER SIDE REPEATS``.
+Run by mpirun as a script: ``writing_rank.py FOLDER SIDE REPEATS [NAME ...]``.
 """
 
 import json
 import os
 import sys
 import time
-from collections.abc import Callable
+from typing import Any
+
+HERE = os.path.dirname(os.path.abspath(__file__))
 
 
-def main(folder: str, side: int, repeats: int) -> None:
-    """Write with both writers in turn; rank 0 prints seconds and checksums."""
-    import numpy as np
+class Writing:
+    """A grid in blocks, and the ways to write it.
 
+    Parameters
+    ----------
+    comm : Comm
+        The ranks.
+    folder : str
+        Where the files go.
+    side : int
+        Points along each axis.
+    """
+
+    def __init__(self, comm: Any, folder: str, side: int) -> None:
+        import numpy as np
+
+        from hpcapp.decomposition import Domain, Layout
+        from hpcapp.store.collective import missing
+        from hpcapp.store.save import warm_up
+        from hpcapp.store.writers import WRITERS
+        from hpcapp.workload import Field, Part, State
+        from tests.benchmarks.writing import fill
+        from tests.benchmarks.writing_bare import available
+
+        self.comm, self.folder = comm, folder
+        self.domain = Domain(("y", "x"), (side, side))
+        self.block = Layout.choose(self.domain, comm.size).block(comm.rank)
+        self.field = Field("u", ("y", "x"), "1", "u", distributed=True)
+        # a view of an array with a margin, as a workload has it
+        padded = np.zeros(tuple(n + 2 for n in self.block.shape))
+        inner = padded[1:-1, 1:-1]
+        inner[...] = fill(self.block.start, self.block.stop, side)
+        self.state = State({"u": [Part(self.block, inner)]})
+        warm_up([self.field])
+        self.writers = [name for name in WRITERS if not missing(name)]
+        self.names = [*self.writers, *(f"save {n}" for n in self.writers), *available()]
+
+    def run(self, name: str) -> float:
+        """Write a new file in one way; return the seconds of the slowest rank."""
+        path = os.path.join(self.folder, f"{name}.nc")
+        if self.comm.root and os.path.exists(path):
+            os.unlink(path)
+        action = self._action(name, path)
+        # all begin together with nothing left to be written, the slowest ends it
+        if self.comm.root:
+            os.sync()
+        self.comm.barrier()
+        begun = time.perf_counter()
+        action()
+        return float(max(self.comm.all(time.perf_counter() - begun)))
+
+    def _action(self, name: str, path: str) -> Any:
+        from hpcapp.store.entry import Entry
+        from hpcapp.store.layout import create
+        from hpcapp.store.save import Job, save
+        from hpcapp.store.target import Target
+        from hpcapp.store.writers import WRITERS
+        from tests.benchmarks.writing_bare import BARE
+
+        shape = self.domain.shape
+        if name.startswith("save "):
+            writer = name.removeprefix("save ")
+            job = Job(path, [self.field], self.domain, writer, lambda clocks: {})
+            return lambda: save(self.comm, job, self.state)
+        part = self.state.parts("u")[0]
+        if name in WRITERS:
+            entry = Entry(self.field, shape)
+            offsets = self.comm.on_root(lambda: create(path, [entry]))
+            target = Target(offsets["u"], shape, "float64", "u")
+
+            def write() -> None:
+                WRITERS[name](self.comm, path, [(target, [part])])
+                if name in ("hdf5", "netcdf"):
+                    _sync(self.comm, path)
+
+            return write
+        block = part.array.copy()
+        start = self.block.start
+        return lambda: BARE[name](self.comm.raw, path, shape, start, block)
+
+
+def _sync(comm: Any, path: str) -> None:
+    if comm.root:
+        descriptor = os.open(path, os.O_RDONLY)
+        os.fsync(descriptor)
+        os.close(descriptor)
+    comm.barrier()
+
+
+def main(folder: str, side: int, repeats: int, names: list[str]) -> None:
+    """Write in all ways, or those named, in turn, each time from another one on."""
     from hpcapp.clock import Clock
-    from hpcapp.decomposition import Domain, Layout
     from hpcapp.mpi import world
-    from hpcapp.store.save import Job, save, warm_up
-    from hpcapp.workload import Field, Part, State
-    from tests.benchmarks.writing import fill
 
     comm = world.start(Clock())
-    domain = Domain(("y", "x"), (side, side))
-    layout = Layout.choose(domain, comm.size)
-    block = layout.block(comm.rank)
-    state, field = State(), Field("u", ("y", "x"), "1", "u", distributed=True)
-    # a view of an array with a margin, as a workload has it
-    padded = np.zeros(tuple(n + 2 for n in block.shape))
-    padded[1:-1, 1:-1] = fill(block.start, block.stop, side)
-    state["u"] = [Part(block, padded[1:-1, 1:-1])]
-    warm_up([field])
-
-    def write(writer: str) -> tuple[float, str]:
-        path = os.path.join(folder, f"{writer}.nc")
-        if comm.root and os.path.exists(path):
-            os.unlink(path)
-        job = Job(path, [field], domain, writer, lambda clocks: {})
-        # all begin together, the slowest ends it
-        comm.barrier()
-        begun = time.perf_counter()
-        checksum = save(comm, job, state)
-        return max(comm.all(time.perf_counter() - begun)), checksum
-
-    found = _repeat(write, repeats)
-    if comm.root:
-        print(json.dumps(found), flush=True)
-
-
-def _repeat(write: Callable[[str], tuple[float, str]], repeats: int) -> dict:
-    found: dict[str, dict] = {name: {"seconds": []} for name in ("direct", "gather")}
+    writing = Writing(comm, folder, side)
+    names = names or writing.names
+    seconds: dict[str, list[float]] = {name: [] for name in names}
     for number in range(repeats + 1):
-        for writer, entry in found.items():
-            seconds, entry["checksum"] = write(writer)
-            entry["seconds"] += [seconds] if number else []
-    return found
+        turn = number % len(names)
+        order = names[turn:] + names[:turn]
+        for name in order if number % 2 else order[::-1]:
+            found = writing.run(name)
+            seconds[name] += [found] if number else []
+    if comm.root:
+        print(json.dumps(seconds), flush=True)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
+    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4:])
