@@ -209,7 +209,8 @@ def _mapped(
     if begin == end or 0 in shape:
         return []
     offset = (target.offset or 0) + skip
-    array = np.memmap(saved.path, target.dtype, "r", offset, shape)
+    # private, not read-only: kernels are compiled for arrays that can be written to
+    array = np.memmap(saved.path, target.dtype, "c", offset, shape)
     start = (at, begin, *(0 for _ in shape[1:]))
     stop = (at + 1, end, *shape[1:])
     return [Part(Block(start, stop), np.asarray(array)[np.newaxis, begin:end])]
