@@ -14,11 +14,12 @@ from mpi4py import MPI
 
 from hpcapp.clock import Clock
 from hpcapp.errors import HpcappError
+from hpcapp.mpi.agreement import Agreement, arrives
 from hpcapp.mpi.claim import Claim
 from hpcapp.mpi.halo import Halo
 from hpcapp.mpi.moves import Moves
 
-__all__ = ["Agreement", "Comm"]
+__all__ = ["Comm"]
 
 T = TypeVar("T")
 
@@ -122,7 +123,7 @@ class Comm:
 
     def meet(self, seconds: float) -> bool:
         """Wait for all ranks, but not for ever; tell whether they came."""
-        return _arrives(self.raw.Ibarrier(), seconds)
+        return arrives(self.raw.Ibarrier(), seconds)
 
     def duplicate(self) -> "Comm":
         """Return the same ranks with message traffic of their own; collective."""
@@ -378,41 +379,6 @@ class Comm:
         return result
 
 
-class Agreement:
-    """A maximum over ranks that is under way.
-
-    Parameters
-    ----------
-    raw : mpi4py.MPI.Intracomm
-        The communicator.
-    flags : int64[n]
-        This rank's values.
-    """
-
-    def __init__(self, raw: Any, flags: np.ndarray) -> None:
-        self._mine = np.array(flags, np.int64)
-        self._all = np.empty_like(self._mine)
-        self._request = raw.Iallreduce(self._mine, self._all, MPI.MAX)
-
-    def result(self) -> np.ndarray:
-        """Wait and return the maxima: int64[n], the same on all ranks."""
-        self._request.Wait()
-        return self._all
-
-    def arrives(self, seconds: float) -> bool:
-        """Wait for all ranks, but not for ever; tell whether they came."""
-        return _arrives(self._request, seconds)
-
-
 def _pieces(values: np.ndarray, piece: int) -> list[np.ndarray]:
     step = max(1, piece // values.dtype.itemsize)
     return [values[at : at + step] for at in range(0, values.size, step)]
-
-
-def _arrives(request: Any, seconds: float) -> bool:
-    until = time.monotonic() + seconds
-    while not request.Test():
-        if time.monotonic() > until:
-            return False
-        time.sleep(0.005)
-    return True
