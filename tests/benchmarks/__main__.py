@@ -11,6 +11,7 @@ __all__ = ["main"]
 
 MODULES = {
     "laplace": "tests.benchmarks.sweeps",
+    "solves": "tests.benchmarks.solves",
     "mandelbrot": "tests.benchmarks.escapes",
     "series": "tests.benchmarks.series",
     "montecarlo": "tests.benchmarks.samples",

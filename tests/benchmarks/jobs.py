@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-__all__ = ["ROOT", "SMALL", "Job", "find_mpirun"]
+__all__ = ["ROOT", "SMALL", "Job", "find_mpirun", "open_mpi"]
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SMALL = str(ROOT / "configs" / "small" / "laplace.yaml")
@@ -40,7 +40,7 @@ class Job:
         self.command = [find_mpirun(), "-np", str(ranks), sys.executable, *program]
         # every core goes to a rank: the BLAS of NumPy must start no threads
         fixed = {"PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1"}
-        self.environ = {**_without_hpcapp(), **_open_mpi(), **fixed, **environ}
+        self.environ = {**_without_hpcapp(), **open_mpi(), **fixed, **environ}
 
     def run(self, timeout: float = 600) -> str:
         """Run it and return what it printed; a failure ends the benchmark."""
@@ -68,7 +68,8 @@ def _without_hpcapp() -> dict[str, str]:
     }
 
 
-def _open_mpi() -> dict[str, str]:
+def open_mpi() -> dict[str, str]:
+    """Return what Open MPI wants here."""
     # as root and with more ranks than cores; MPICH needs nothing
     return {
         "OMPI_ALLOW_RUN_AS_ROOT": "1",
