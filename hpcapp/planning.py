@@ -68,6 +68,8 @@ class Plan:
         Of this machine that may be used.
     device : str
         As configured.
+    more : tuple of (str, str)
+        Names and texts that only this kind of workload has.
     """
 
     workload: str
@@ -87,6 +89,7 @@ class Plan:
     threads: int
     cores: int
     device: str
+    more: tuple[tuple[str, str], ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values, for ``--json``."""
@@ -123,6 +126,7 @@ class Plan:
                 f"{self.threads} a rank on the {self.cores} cores of this machine",
             ),
             ("device", self.device),
+            *self.more,
         ]
         return "\n".join(f"{name:<13} {value}" for name, value in rows)
 
@@ -179,6 +183,7 @@ def make_plan(problem: Problem, ranks: int) -> Plan:
         threads=share_threads(config.run.threads, [mask] * ranks, 0),
         cores=len(mask[1]),
         device=config.run.device,
+        more=workload.plan_rows(layout),
     )
 
 

@@ -274,6 +274,22 @@ class Workload(ABC):
         """
         return iter(())
 
+    def plan_rows(self, layout: Layout) -> tuple[tuple[str, str], ...]:
+        """Return further lines for `plan`: names and texts; pure.
+
+        Parameters
+        ----------
+        layout : Layout
+            The blocks.
+
+        Returns
+        -------
+        tuple of (str, str)
+            By default none.
+        """
+        del layout
+        return ()
+
     def warm_up(self, device: "Device") -> None:  # noqa: B027
         """Call each kernel once on tiny arrays of the types that `steps` uses.
 

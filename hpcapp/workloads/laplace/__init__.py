@@ -22,6 +22,7 @@ from hpcapp.workloads.laplace.parameters import CYCLES, Parameters, rounding_flo
 from hpcapp.workloads.laplace.poisson import Poisson
 from hpcapp.workloads.laplace.solver import Found, Solver
 from hpcapp.workloads.laplace.sweeps import PASS_LEVELS, Sweeper, padded_shape
+from hpcapp.workloads.laplace.traffic import cycle_row
 from hpcapp.workloads.laplace.warm_up import warm_up_cycles, warm_up_sweeps
 
 __all__ = ["Laplace"]
@@ -178,6 +179,12 @@ class Laplace(Workload):
         padded = math.prod(padded_shape(shape, max(1, self.halo(layout))))
         count = 2 if self.parameters.method == "jacobi" else 1
         return 8 * (count + (not self._plain_source)) * padded
+
+    def plan_rows(self, layout: Layout) -> tuple[tuple[str, str], ...]:
+        """Return messages and updates of a cycle."""
+        if not self._cycles:
+            return ()
+        return (("a cycle", cycle_row(self._problem({}).axes, layout, self._joined)),)
 
     def warm_up(self, device: Device) -> None:  # noqa: ARG002
         """Compile the kernels of the method, and of a source that is a field."""
