@@ -133,7 +133,7 @@ def test_nearest_names_nothing_where_nothing_is_known():
         ("max_iterations: -1", "max_iterations: must be >= 0, got -1"),
         (
             "method: jacoby",
-            "method: must be one of 'jacobi', 'sor' or 'multigrid', got jacoby",
+            "method: must be one of 'jacobi', 'sor', 'multigrid' or 'cg', got jacoby",
         ),
         ("boundary: 5", "boundary: must be a section of keys and values, got 5"),
         ("boundary: null", "boundary: must be a section of keys and values, got null"),
