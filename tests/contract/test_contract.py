@@ -128,8 +128,10 @@ def test_stopped_at_every_yield_and_resumed_elsewhere_gives_the_same_bits(
             target = folder / f"{config.stem}-stop-{number}"
             leg = group.split(0 if group.rank < before else None)
             if leg:
-                outcome, _ = run(leg, config, target, stop_at=number)
+                outcome, asked = run(leg, config, target, stop_at=number)
                 assert outcome.code == Exit.STOPPED
+                # one step more, no second one
+                assert leg.all(asked)[-1] == number + 1
                 assert not (target / "result.nc").exists()
             group.barrier()
             leg = group.split(0 if group.rank < after else None)
