@@ -44,6 +44,10 @@ class Field:
     attributes : mapping
         Further attributes of CF, such as ``standard_name`` (only of its table),
         ``cell_methods`` or ``calendar``.
+    view : str
+        How a picture shows it. "curves": a line for each index of the first
+        dimension; "power law": so too, with logarithmic axes and a straight line
+        through each; "": what suits its dimensions.
     """
 
     name: str
@@ -56,6 +60,7 @@ class Field:
     listed: bool = False
     partial: bool = False
     attributes: Mapping[str, str] = field(default_factory=dict)
+    view: Literal["", "curves", "power law"] = ""
 
     @property
     def saved(self) -> bool:

@@ -484,3 +484,37 @@ def test_fields_in_chunks_are_sampled_row_by_row_of_chunks(tmp_path, snapshot):
     with h5py.File(path) as file:
         panel = choose_panels(file)[0]
     np.testing.assert_array_equal(panel.values, values[::3, ::3])
+
+
+def test_variables_with_a_view_are_shown_as_their_workload_asks(tmp_path):
+    place = np.arange(1, 17)
+    counts = np.array([1000 * k / place ** (k / 4) for k in range(1, 9)])
+    counts[0, 9:] = 0
+    books = np.array([f"b{k}" for k in range(1, 9)], object)
+    variables = {
+        "book": (("book",), books),
+        "place": (("place",), place, "1", "place"),
+        "acf": (("book", "lag"), np.ones((8, 30)), "1", "correlation"),
+        "count": (("book", "place"), counts, "1", "count"),
+        "field": (("y", "x"), np.ones((20, 30)), "1", "field"),
+    }
+    path = write(tmp_path / "r.nc", variables)
+    with netCDF4.Dataset(path, "a") as file:
+        file["acf"].hpcapp_view = "curves"
+        file["count"].hpcapp_view = "power law"
+    with h5py.File(path) as file:
+        power, curves = choose_panels(file)
+    assert (power.name, power.power, curves.name, curves.power) == (
+        *("count", True),
+        *("acf", False),
+    )
+    # a few rows are enough, and counts of 0 have no logarithm
+    assert power.names == ("b1", "b2", "b3", "b4", "b5", "b6")
+    assert power.rows.shape == (6, 16)
+    assert power.rows.count() == 6 * 16 - 7
+    told = plot_result(path, str(tmp_path / "p.svg"))
+    assert told.endswith("p.svg: shows count and acf")
+    text = (tmp_path / "p.svg").read_text()
+    # the exponents that the counts were made with
+    for k in range(1, 7):
+        assert f"b{k}, exponent {-k / 4:.2f}" in text

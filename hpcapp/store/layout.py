@@ -99,6 +99,8 @@ def _create_variable(group: Any, entry: Entry, compression: int) -> None:
         **packing,
     )
     variable.setncatts(describe_variable(field))
+    if field.view:
+        variable.setncattr("hpcapp_view", field.view)
     if entry.value is not None:
         variable[...] = np.asarray(entry.value, object if text else field.dtype)
     elif contiguous:

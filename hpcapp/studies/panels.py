@@ -18,6 +18,9 @@ MOST = 1500
 # rows of a table that are still readable as curves in one panel
 ROWS = 10
 
+# and of one whose workload asks for curves, whatever its rows
+FEW = 6
+
 NUMBERS = "biuf"
 
 # a dimension of steps of which the last one is shown
@@ -26,6 +29,9 @@ SNAPSHOT = "snapshot"
 # CF 1.11, sections 4.1 and 4.2
 NORTH = ("degrees_north", "degree_north", "degree_N", "degrees_N")
 EAST = ("degrees_east", "degree_east", "degree_E", "degrees_E")
+
+VIEW = "hpcapp_view"
+"""Attribute of a variable whose picture its workload has chosen; see `Field.view`."""
 
 
 @dataclass(frozen=True)
@@ -119,6 +125,8 @@ class Curve:
         Standard errors, from the variable of that name with ``_error`` at its end.
     bins : bool
         Whether these are counts in bins: the last dimension has the name ``bin``.
+    power : bool
+        Whether power laws are to be seen: logarithmic axes, a line through each row.
     """
 
     name: str
@@ -128,6 +136,7 @@ class Curve:
     names: tuple[str, ...] = ()
     errors: Any = None
     bins: bool = False
+    power: bool = False
 
 
 def choose_panels(file: Any) -> list[Image | Curve]:
@@ -141,11 +150,18 @@ def choose_panels(file: Any) -> list[Image | Curve]:
     Returns
     -------
     list of Image or Curve
-        The first field and the first curve; without a field, the first two
-        curves that do not share their dimensions. Empty if there are only
-        numbers and texts.
+        What has the attribute ``hpcapp_view``, power laws first. Else the first
+        field and the first curve; without a field, the first two curves that do
+        not share their dimensions. Empty if there are only numbers and texts.
     """
     known = variables(file)
+    views = sorted(((_text(known[n], VIEW), n) for n in known), reverse=True)
+    wanted: list[Image | Curve] = []
+    for view, name in views:
+        curve = _curve(known, name, dimensions(known[name])) if view else None
+        wanted += [curve] if curve and curve.rows.count() else []
+    if wanted:
+        return wanted[:2]
     images: list[Image | Curve] = []
     curves: dict[tuple[str, ...], Image | Curve] = {}
     for name, variable in known.items():
@@ -265,10 +281,12 @@ def _place(known: dict[str, Any]) -> tuple[float, float] | None:
 
 def _curve(known: dict[str, Any], name: str, dims: tuple[str, ...]) -> Curve:
     variable = known[name]
+    view = _text(variable, VIEW)
+    power = view == "power law"
     step = ceil(variable.shape[-1] / MOST)
     axis = _axis(known, dims[-1], variable.shape[-1])
     names: tuple[str, ...] = ()
-    rows = _rows(variable, step)
+    rows = _rows(variable, step)[: FEW if view else ROWS]
     if variable.ndim == 2:
         names = tuple(_row_name(known, dims[0], row) for row in range(len(rows)))
     error, errors = known.get(f"{name}_error"), None
@@ -276,11 +294,15 @@ def _curve(known: dict[str, Any], name: str, dims: tuple[str, ...]) -> Curve:
         errors = _rows(error, step)
     # a stride leaves bins out: what remains is no histogram
     bins = dims[-1] == "bin" and step == 1 and variable.ndim == 1
-    return Curve(name, _label(variable), axis, rows, names, errors, bins)
+    if power:
+        rows = np.ma.masked_less_equal(rows, 0)
+    return Curve(name, _label(variable), axis, rows, names, errors, bins, power)
 
 
 def _rows(variable: Any, step: int) -> Any:
-    rows = np.atleast_2d(np.asarray(variable[..., ::step], float))
+    # of a table with many rows the first ones
+    few = variable[:ROWS, ::step] if variable.ndim == 2 else variable[::step]
+    rows = np.atleast_2d(np.asarray(few, float))
     return np.ma.masked_invalid(rows)
 
 

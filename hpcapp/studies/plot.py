@@ -33,6 +33,9 @@ SIZE, DOTS = (12.8, 7.2), 105
 
 GREY, BLUE = "#555555", "#3b528b"
 
+# lines may run behind it
+LEGEND: dict[str, Any] = {"fontsize": 11, "framealpha": 0.8, "edgecolor": "none"}
+
 
 def plot_result(result: str, output: str | None, ranks: bool = False) -> str:
     """Draw a result into a file.
@@ -176,6 +179,8 @@ def _times(numbers: tuple[int, ...]) -> str:
 def _draw_curve(axes: "Axes", curve: Curve) -> None:
     if curve.bins:
         _draw_bins(axes, curve)
+    elif curve.power:
+        _draw_power_laws(axes, curve)
     else:
         _draw_lines(axes, curve)
         if _log_values(curve.rows):
@@ -183,7 +188,7 @@ def _draw_curve(axes: "Axes", curve: Curve) -> None:
         if _log_places(curve.x.values):
             axes.set_xscale("log")
     if curve.names:
-        for text in axes.legend(frameon=False, fontsize=11).get_texts():
+        for text in axes.legend(**LEGEND).get_texts():
             text.set_parse_math(False)
     axes.grid(color="#dddddd", linewidth=0.8)
     axes.set_axisbelow(True)
@@ -195,6 +200,23 @@ def _draw_bins(axes: "Axes", curve: Curve) -> None:
     """Draw counts as bars that touch, on a scale that starts at 0."""
     width = float(np.diff(curve.x.values).min())
     axes.bar(curve.x.values, curve.rows[0], width, color=BLUE, alpha=0.85)
+
+
+def _draw_power_laws(axes: "Axes", curve: Curve) -> None:
+    """Draw points on logarithmic axes, and through each row the line of its logs."""
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    for number, row in enumerate(curve.rows):
+        there = ~np.ma.getmaskarray(row) & (curve.x.values > 0)
+        x, y = curve.x.values[there], row[there]
+        name = curve.names[number] if curve.names else None
+        points = axes.plot(x, y, "o", markersize=4.5, label=name)[0]
+        if x.size < 2:
+            continue
+        slope, shift = np.polyfit(np.log(x), np.log(y), 1)
+        line = np.exp(shift) * x**slope
+        axes.plot(x, line, "--", linewidth=1.2, color=points.get_color())
+        points.set_label(f"{name or curve.name}, exponent {slope:.2f}")
 
 
 def _draw_lines(axes: "Axes", curve: Curve) -> None:
