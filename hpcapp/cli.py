@@ -32,6 +32,10 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong and exit with `Exit.USAGE`."""
+        left = message.removeprefix("unrecognized arguments: ")
+        if left != message and not left.startswith("-"):
+            # what a shell makes of a pattern or a list without quotes
+            message += "; a value with blanks or * stands in quotes: --set 'KEY=VALUE'"
         if launcher_rank() == 0:
             print(f"{self.prog}: {message}; see {self.prog} --help", file=sys.stderr)
         sys.exit(Exit.USAGE)

@@ -13,6 +13,7 @@ import pytest
 from test_words import ROOT, books, measure, problem, run
 
 from hpcapp.checksum import checksum_array
+from hpcapp.cli import build_parser
 from hpcapp.errors import ConfigError, HpcappError
 from hpcapp.workloads.words import inputs, stemming
 from hpcapp.workloads.words.inputs import Book, File
@@ -135,6 +136,15 @@ def test_inputs_that_cannot_be_counted_are_refused(tmp_path, name, rule):
     text = "/dev/null" if name == "pipe" else f"{tmp_path}/{name}"
     with pytest.raises(ConfigError, match=rf"^parameters.inputs: {rule}"):
         problem(f'inputs: ["{text}"]').workload.check()
+
+
+def test_pattern_that_the_shell_has_expanded_gets_a_hint(capsys):
+    arguments = ["run", "c.yaml", "--set", "parameters.inputs=[", "a.txt", "b.txt", "]"]
+    with pytest.raises(SystemExit):
+        build_parser().parse_args(arguments)
+    told = capsys.readouterr().err
+    assert "unrecognized arguments: a.txt b.txt ]; a value with blanks or *" in told
+    assert "stands in quotes: --set 'KEY=VALUE'; see hpcapp --help" in told
 
 
 def test_file_without_permission_is_refused(tmp_path, monkeypatch):
