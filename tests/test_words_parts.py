@@ -296,6 +296,33 @@ def test_exact_power_law_has_its_exponent_by_least_squares():
     assert error[:2] == pytest.approx([0, 0], abs=1e-8)
 
 
+def test_ten_highest_have_the_fit_and_error_of_scipy():
+    from scipy.optimize import curve_fit
+
+    for highest in (
+        [9115, 8368, 7711, 5480, 3492, 3376, 2884, 2792, 2703, 2701],
+        [762, 762, 560, 555, 301, 244, 224, 200, 195, 184],
+        [186, 120, 94, 88, 82, 78, 71, 68, 60, 57],
+        [64304, 51762, 34843, 13680, 12927, 12727, 10422, 9840, 8997, 8997],
+        [7, 7, 1, 1, 1],
+        [1000, 3, 2, 1],
+    ):
+        counts = np.array([*highest, *[highest[-1]] * 3])
+        places = np.arange(1.0, min(len(counts), 10) + 1)
+        best, covariance = curve_fit(
+            lambda x, a, s: a * x**s,
+            places,
+            counts[:10],
+            (counts[0], -0.5),
+            ftol=1e-15,
+            xtol=1e-15,
+            gtol=1e-15,
+        )
+        exponent, error = fit_zipf(*grouped(counts))
+        assert exponent[0] == pytest.approx(best[1], rel=1e-6)
+        assert error[0] == pytest.approx(math.sqrt(covariance[1, 1]), rel=1e-5)
+
+
 def test_line_through_logarithms_is_that_of_numpy():
     counts = np.sort(np.random.default_rng(3).zipf(1.7, 4000))[::-1]
     x, y = np.log(np.arange(1, 4001)), np.log(counts)

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Exponents of Zipf's law, count = A place^s, by three methods, with errors."""
+"""Exponents of Zipf's law, count = A place^s, by three methods, with errors.
+
+Written out, since the import of scipy.optimize takes as long as counting 60 MB.
+"""
 
 import math
-import warnings
 from collections.abc import Callable
 
 import numpy as np
@@ -11,6 +13,9 @@ from numpy.typing import NDArray
 __all__ = ["METHODS", "fit_zipf"]
 
 METHODS = ("top10", "loglog", "mle")
+
+# iterations at most; few are needed
+STEPS = 100
 
 # places worked on at a time
 BLOCK = 1 << 20
@@ -48,19 +53,40 @@ def fit_zipf(counts: Integers, words: Integers) -> tuple[Floats, Floats]:
 
 
 def _top10(counts: Integers, words: Integers) -> tuple[float, float]:
-    from scipy.optimize import OptimizeWarning, curve_fit
-
-    highest = np.repeat(counts, np.minimum(words, 10))[:10].astype(float)
-    if highest.size < 3:
+    y = np.repeat(counts, np.minimum(words, 10))[:10].astype(float)
+    if y.size < 3:
         return math.nan, math.nan
-    places = np.arange(1.0, highest.size + 1)
-    with warnings.catch_warnings():
-        # equal counts leave the variance open: the error is then infinite
-        warnings.simplefilter("ignore", OptimizeWarning)
-        best, covariance = curve_fit(
-            lambda x, a, s: a * x**s, places, highest, p0=(highest[0], -0.5)
-        )
-    return float(best[1]), float(math.sqrt(covariance[1, 1]))
+    x = np.arange(1.0, y.size + 1)
+    start, shift = np.polyfit(np.log(x), np.log(y), 1)
+    best = np.array([math.exp(shift), start])
+    for _ in range(STEPS):
+        # Gauss-Newton; a step that leads uphill is halved until it does not
+        left = y - best[0] * x ** best[1]
+        slopes = _slopes(x, best)
+        step = np.linalg.lstsq(slopes, left, rcond=None)[0]
+        while _squares(x, y, best + step) > _squares(x, y, best) and _moves(step, best):
+            step /= 2
+        if not _moves(step, best):
+            break
+        best += step
+    slopes = _slopes(x, best)
+    inverse = np.linalg.inv(slopes.T @ slopes)
+    variance = _squares(x, y, best) / (y.size - 2)
+    return float(best[1]), math.sqrt(variance * inverse[1, 1])
+
+
+def _slopes(x: Floats, best: Floats) -> Floats:
+    """Return the derivatives of A x^s by A and by s."""
+    power = x ** best[1]
+    return np.stack((power, best[0] * power * np.log(x)), axis=1)
+
+
+def _squares(x: Floats, y: Floats, best: Floats) -> float:
+    return float(((y - best[0] * x ** best[1]) ** 2).sum())
+
+
+def _moves(step: Floats, best: Floats) -> bool:
+    return bool((np.abs(step) > 1e-14 * np.maximum(np.abs(best), 1e-6)).any())
 
 
 def _loglog(counts: Integers, words: Integers) -> tuple[float, float]:
@@ -78,8 +104,6 @@ def _loglog(counts: Integers, words: Integers) -> tuple[float, float]:
 
 
 def _mle(counts: Integers, words: Integers) -> tuple[float, float]:
-    from scipy.optimize import brentq
-
     n, total = int(words.sum()), int((counts * words).sum())
     if n < 2:
         return math.nan, math.nan
@@ -92,9 +116,18 @@ def _mle(counts: Integers, words: Integers) -> tuple[float, float]:
         second = _over_places(lambda x: x**s * (np.log(x) - first) ** 2, n) / weight
         return first, second
 
-    # the mean grows with s, from 0 to that of all places at the same weight at s = 0
-    s = brentq(lambda s: moments(s)[0] - mean, -60.0, 1.0, xtol=1e-13)
-    return float(s), 1 / math.sqrt(total * moments(s)[1])
+    # the mean grows with s, and its slope is the variance: Newton's method, kept
+    # between ends at which it is below and above
+    low, high, s = -60.0, 1.0, -1.0
+    for _ in range(STEPS):
+        found, variance = moments(s)
+        low, high = (s, high) if found < mean else (low, s)
+        trial = s + (mean - found) / variance
+        trial = trial if low < trial < high else (low + high) / 2
+        if abs(trial - s) <= 1e-14 * max(1.0, abs(s)):
+            break
+        s = trial
+    return s, 1 / math.sqrt(total * moments(s)[1])
 
 
 def _over_places(function: Callable[[Floats], Floats], n: int) -> float:
@@ -107,7 +140,6 @@ def _over_places(function: Callable[[Floats], Floats], n: int) -> float:
 
 def _log_sums(words: Integers) -> Floats:
     """Return the sums of log place over the words of each count."""
-    from scipy.special import gammaln
-
-    ends = np.cumsum(words)
-    return np.asarray(gammaln(ends + 1.0) - gammaln(ends - words + 1.0))
+    ends = np.cumsum(words).tolist()
+    logs = np.array([0.0, *(math.lgamma(end + 1.0) for end in ends)])
+    return np.diff(logs)
