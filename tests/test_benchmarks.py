@@ -55,6 +55,13 @@ def check(done, path, name, rows):
     assert found["machine"]["cores"] >= 1
 
 
+@pytest.mark.medium
+def test_words_compare_their_ways(root, tmp_path):
+    path = tmp_path / "words.json"
+    done = run(root, ["-m", "tests.benchmarks"], "words", "--quick", "--json", path)
+    check(done, path, "words", 5 + bool(find_spec("polars")))
+
+
 def test_laplace_compares_its_rungs(root, tmp_path):
     path = tmp_path / "laplace.json"
     program = ["-m", "tests.benchmarks"]

@@ -15,6 +15,7 @@ MODULES = {
     "mandelbrot": "tests.benchmarks.escapes",
     "series": "tests.benchmarks.series",
     "montecarlo": "tests.benchmarks.samples",
+    "words": "tests.benchmarks.text",
     "startup": "tests.benchmarks.startup",
     "memory": "tests.benchmarks.memory",
     "io": "tests.benchmarks.writing",
