@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from test_plot import X, Y, field, write
 
+from hpcapp.cli import run_command_line
 from hpcapp.errors import ConfigError
 from hpcapp.studies.export import export_result
 
@@ -82,6 +83,14 @@ def test_folder_that_cannot_be_made_is_told(tmp_path, result):
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match=r"cannot be written: .*; name another"):
         export_result(result[0], "csv", str(tmp_path / "file" / "x"))
+
+
+def test_command_names_the_folder_and_refuses_other_formats(tmp_path, result, capsys):
+    assert run_command_line(["export", result[0], "--format", "npy"]) == 0
+    assert capsys.readouterr().out.startswith(f"{tmp_path / 'export'}: ")
+    with pytest.raises(SystemExit):
+        run_command_line(["export", result[0], "--format", "xls"])
+    assert "invalid choice: 'xls'" in capsys.readouterr().err
 
 
 def test_words_give_the_files_of_the_course(tmp_path):

@@ -172,6 +172,17 @@ def test_parameters_out_of_range_are_refused():
             problem(line)
 
 
+def test_memory_is_shared_by_ranks_and_that_of_the_largest_book(tmp_path):
+    for name, size in (("a.txt", 9 << 28), ("b.txt", 100)):
+        with open(tmp_path / name, "wb") as stream:
+            stream.truncate(size)
+    asked = problem(f"inputs: {tmp_path}/*.txt")
+    layouts = {ranks: asked.layout(ranks) for ranks in (1, 4)}
+    used = {n: asked.workload.memory(one, 0) for n, one in layouts.items()}
+    # a byte for each of the book and of a window
+    assert used[1] - used[4] == (9 + 1) * 2**28 * 3 // 4
+
+
 # --- bad bytes
 
 

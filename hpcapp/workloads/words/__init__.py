@@ -71,9 +71,14 @@ class Words(Workload):
         return make_books(find_files(self.parameters.inputs), self.parameters.merge)
 
     def memory(self, layout: Layout, rank: int) -> int:  # noqa: ARG002
-        """Return the bytes of numbers and positions of words, and of tables."""
+        """Return the bytes of numbers and positions of words, and of tables.
+
+        A number takes 4 bytes and is kept for the whole book, a position 8 bytes and is
+        kept for a window. Words of three letters and more then fit; shorter ones and
+        vocabularies of millions take more.
+        """
         largest = max(book.size for book in self._books)
-        return largest // layout.used + TABLES
+        return (largest + min(largest, WINDOW)) // layout.used + TABLES
 
     @classmethod
     def tables(cls, read: Callable[[str], Any]) -> Iterator[tuple[str, Iterable[str]]]:
