@@ -6,7 +6,8 @@ Every line begins with nothing left to write (sync) and ends with the data on th
 out: what `Write_all`, `Write` (both with the hints that make them fast) and `pwrite` of
 the same blocks are compared with; *hdf5* and *netcdf* with scripts of ten lines. *save*
 is all of `hpcapp.store.save.save` with that writer: laying out the NetCDF-4 file, data,
-checksum, attributes, fsync, rename. *tofile* is ``ndarray.tofile`` of one process;
+checksum, attributes, fsync, rename; *save checkpoint* is direct with a manifest
+of checksums. *tofile* is ``ndarray.tofile`` of one process;
 *to_netcdf* is xarray's. Each file is new; the order of trials changes.
 """
 
@@ -100,6 +101,11 @@ def _require(report: Report, found: dict[int, dict[str, Sample]]) -> None:
                 share = samples[other].low / samples[name].low
                 text = f"{name} on {ranks} ranks: {share:.2f} of {other}, >= {least}"
                 report.requirements.append(Statement(text, share >= least))
+    ratio = found[2]["save checkpoint"].low / min(
+        found[2][name].low for name in ("Write_all", "Write", "pwrite")
+    )
+    text = f"checkpoint on 2 ranks: {ratio:.2f} times the best raw write, <= 1.3"
+    report.requirements.append(Statement(text, ratio <= 1.3))
     ratio = found[16]["direct"].low / found[4]["direct"].low
     text = f"direct: 16 ranks take {ratio:.2f} times what 4 take, <= 1.3"
     report.requirements.append(Statement(text, ratio <= 1.3))
