@@ -70,7 +70,7 @@ def measure(quick: bool) -> Report:
         _measure_view(report, view, n, repeats)
     if cores:
         os.sched_setaffinity(0, cores)
-    _measure_balance(report, *((128, 1) if quick else (8192, 5)))
+    _measure_balance(report, *((128, 1) if quick else (8192, 8)))
     if find_spec("dask") is None:
         report.notes.append("dask is not installed: its rung is left out")
     return report
