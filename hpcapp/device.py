@@ -21,6 +21,7 @@ __all__ = [
     "cache_locked",
     "cores",
     "kernel_state",
+    "load_compiler",
     "open_device",
     "prepare_cache",
     "share_threads",
@@ -172,6 +173,17 @@ def prepare_cache(environ: dict[str, str] | os._Environ[str]) -> str:
     folder = environ.get("NUMBA_CACHE_DIR") or _own_cache(environ)
     environ["NUMBA_CACHE_DIR"] = folder
     return folder
+
+
+def load_compiler() -> None:
+    """Load all of Numba that its first kernel would, also one from the cache.
+
+    Numba imports half of itself when a kernel is first called; ranks that wait for
+    another one to compile have time for that.
+    """
+    from numba.core.registry import cpu_target
+
+    cpu_target.target_context.refresh()
 
 
 def cache_fault(environ: Mapping[str, str]) -> str:

@@ -4,7 +4,6 @@
 Raises; never aborts or exits, so that a notebook engine survives it.
 """
 
-import importlib
 import os
 import time
 from collections.abc import Generator, Iterator
@@ -14,7 +13,7 @@ import numpy as np
 
 from hpcapp.closing import ending
 from hpcapp.decomposition import Domain, Layout
-from hpcapp.device import cache_locked, open_device, share_threads
+from hpcapp.device import cache_locked, load_compiler, open_device, share_threads
 from hpcapp.errors import Exit, HpcappError
 from hpcapp.failure import one_line
 from hpcapp.log import Progress
@@ -156,7 +155,7 @@ class _Run:
         # the compiler itself all can load at once
         node = self.comm.node()
         before = self.clock.enter("compile")
-        importlib.import_module("numba")
+        load_compiler()
         if node.root:
             with cache_locked(os.environ):
                 self._load_kernels()

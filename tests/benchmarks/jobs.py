@@ -40,7 +40,7 @@ class Job:
         self.command = [find_mpirun(), "-np", str(ranks), sys.executable, *program]
         # every core goes to a rank: the BLAS of NumPy must start no threads
         fixed = {"PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1"}
-        self.environ = {**_without_hpcapp(), **open_mpi(), **fixed, **environ}
+        self.environ = {**_as_user(), **open_mpi(), **fixed, **environ}
 
     def run(self, timeout: float = 600) -> str:
         """Run it and return what it printed; a failure ends the benchmark."""
@@ -59,12 +59,15 @@ class Job:
         return done.stdout
 
 
-def _without_hpcapp() -> dict[str, str]:
+def _as_user() -> dict[str, str]:
+    # of what a developer may have set; without bytecode files every rank would
+    # compile every module of hpcapp again
     kept = ("HPCAPP_CACHE",)
     return {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith("HPCAPP_") or name in kept
+        if (not name.startswith("HPCAPP_") or name in kept)
+        and name != "PYTHONDONTWRITEBYTECODE"
     }
 
 
