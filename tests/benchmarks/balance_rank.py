@@ -32,9 +32,11 @@ SCHEDULES = ("cost", "block", "cyclic", "dynamic")
 
 
 class Watch(Device):
-    """Adds up the CPU time that this thread spends in kernels."""
+    """Notes the CPU time that this thread spends in each call of kernels."""
 
-    seconds = 0.0
+    def __init__(self) -> None:
+        super().__init__()
+        self.seconds: list[float] = []
 
     def launch(
         self, kernel: Callable[..., Any], calls: Sequence[tuple[Any, ...]]
@@ -42,7 +44,7 @@ class Watch(Device):
         """Call the kernels."""
         begun = time.thread_time()
         done = super().launch(kernel, calls)
-        self.seconds += time.thread_time() - begun
+        self.seconds.append(time.thread_time() - begun)
         return done
 
 
@@ -51,7 +53,7 @@ def main(n: int, rounds: int) -> None:
     # one core for all: its time is the same measure for every rank
     pin()
     comm = Comm(MPI.COMM_WORLD)
-    seconds: dict[str, list[float]] = {name: [] for name in SCHEDULES}
+    seconds: dict[str, list[list[float]]] = {name: [] for name in SCHEDULES}
     sums = dict.fromkeys(SCHEDULES, 0)
     _paint(comm, n, SCHEDULES[0])  # to warm up
     for _ in range(rounds):
@@ -60,32 +62,33 @@ def main(n: int, rounds: int) -> None:
             seconds[name].append(spent)
     found = {}
     for name in SCHEDULES:
-        everyone = comm.all((seconds[name], sums[name]))
+        everyone = comm.all((_by_round(name, seconds[name]), sums[name]))
         table = np.array([mine for mine, _ in everyone])
+        ratios = table.max(axis=0) / table.mean(axis=0)
         found[name] = {
-            "ratio": _ratio(name, table),
+            "ratio": float(np.median(ratios)),
             "checksum": sum(one for _, one in everyone) % 2**64,
         }
     if comm.root:
         print(json.dumps(found), flush=True)
 
 
-def _ratio(name: str, seconds: np.ndarray) -> float:
-    """Return max / mean over ranks, least disturbed.
+def _by_round(name: str, seconds: list[list[float]]) -> list[float]:
+    """Return a rank's seconds in each round; one for all where rounds are alike.
 
-    A core of a virtual machine may be a third slower for a while, whenever its other
-    thread works for somebody else. A rank has the same rows in each round, and its
-    shortest time is free of that; who claims rows has others each time: the round that
-    was the most even.
+    A core of a virtual machine is a third slower for some milliseconds, or for a
+    second, whenever its other thread works for somebody else. Under a schedule that
+    needs no communication a rank does the same calls of a millisecond or two in each
+    round: the shortest time of each call is free of that. Who claims bands has others
+    each time.
     """
     if name == "dynamic":
-        return float((seconds.max(axis=0) / seconds.mean(axis=0)).min())
-    least = seconds.min(axis=1)
-    return float(least.max() / least.mean())
+        return [sum(one) for one in seconds]
+    return [float(np.min(seconds, axis=0).sum())]
 
 
-def _paint(comm: Comm, n: int, schedule: str) -> tuple[float, int]:
-    """Compute a picture; return CPU seconds in kernels and the share's checksum."""
+def _paint(comm: Comm, n: int, schedule: str) -> tuple[list[float], int]:
+    """Compute a picture; return CPU seconds of each call and the share's checksum."""
     problem = parse_problem(CONFIG.format(n=n, schedule=schedule), "balance.yaml")
     problem.workload.warm_up(Device())
     comm.barrier()

@@ -25,6 +25,15 @@ __all__ = ["measure"]
 
 PLAIN = "plain Numba"
 
+# The C library gives nothing back between rounds: otherwise some ranks meet fresh pages
+# in each round and others their old ones, as chance has laid out their heaps; a page
+# takes the system as long as a fifth of its pixels take the kernel.
+KEEP_MEMORY = {
+    "MALLOC_MMAP_THRESHOLD_": "1000000000",
+    "MALLOC_TRIM_THRESHOLD_": "1000000000",
+    "MALLOC_TOP_PAD_": "100000000",
+}
+
 
 @dataclass(frozen=True)
 class View:
@@ -151,7 +160,7 @@ def _ours(view: View, n: int) -> Callable[[], Chunk]:
 
 def _measure_balance(report: Report, n: int, rounds: int) -> None:
     program = ["-m", "tests.benchmarks.balance_rank", str(n), str(rounds)]
-    found = json.loads(Job(8, program).run().splitlines()[-1])
+    found = json.loads(Job(8, program, **KEEP_MEMORY).run().splitlines()[-1])
     sums = {name: one["checksum"] for name, one in found.items()}
     same = len(set(sums.values())) == 1
     report.checks.append(
