@@ -96,6 +96,7 @@ def prepare(
     # a fault of the configuration is known to all after this one broadcast
     problem = comm.on_root(lambda: _read(request, comm.size))
     machine = survey(comm, request.environ)
+    comm.crowded = machine.is_crowded(comm.rank)
     path, damaged = _newest_whole(comm, request, problem, machine, log)
     held: list[RunDirectory] = []
 

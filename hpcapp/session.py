@@ -58,6 +58,11 @@ class Machine:
     mpi: str
     cache_fault: str = ""
 
+    def is_crowded(self, rank: int) -> bool:
+        """Tell whether a rank's node has fewer cores for its ranks than ranks."""
+        here = [cores for node, cores in self.masks if node == self.masks[rank][0]]
+        return len(here) > len({core for cores in here for core in cores})
+
 
 @dataclass
 class Session:

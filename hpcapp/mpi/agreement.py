@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from mpi4py import MPI
 
+from hpcapp.mpi.waiting import settle
+
 __all__ = ["Agreement", "arrives"]
 
 
@@ -19,16 +21,19 @@ class Agreement:
         The communicator.
     flags : int64[n]
         This rank's values.
+    crowded : bool
+        Whether ranks share cores.
     """
 
-    def __init__(self, raw: Any, flags: np.ndarray) -> None:
+    def __init__(self, raw: Any, flags: np.ndarray, crowded: bool = False) -> None:
+        self._crowded = crowded
         self._mine = np.array(flags, np.int64)
         self._all = np.empty_like(self._mine)
         self._request = raw.Iallreduce(self._mine, self._all, MPI.MAX)
 
     def result(self) -> np.ndarray:
         """Wait and return the maxima: int64[n], the same on all ranks."""
-        self._request.Wait()
+        settle([self._request], self._crowded)
         return self._all
 
     def arrives(self, seconds: float) -> bool:

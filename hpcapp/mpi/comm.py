@@ -18,6 +18,7 @@ from hpcapp.mpi.agreement import Agreement, arrives
 from hpcapp.mpi.claim import Claim
 from hpcapp.mpi.halo import Halo
 from hpcapp.mpi.moves import Moves
+from hpcapp.mpi.waiting import settle
 
 __all__ = ["Comm"]
 
@@ -48,13 +49,19 @@ class Comm:
     clock : Clock
         Waiting in `max` and `sum` is charged to "reduce", in halo exchanges
         to "halo".
+    crowded : bool
+        Whether ranks share cores: then a wait sleeps. Exchanges take it over when
+        they are made.
     """
 
-    def __init__(self, raw: Any, clock: Clock | None = None) -> None:
+    def __init__(
+        self, raw: Any, clock: Clock | None = None, crowded: bool = False
+    ) -> None:
         self.raw = raw
         self.rank: int = raw.Get_rank()
         self.size: int = raw.Get_size()
         self.clock = clock or Clock()
+        self.crowded = crowded
 
     @property
     def root(self) -> bool:
@@ -127,7 +134,7 @@ class Comm:
 
     def duplicate(self) -> "Comm":
         """Return the same ranks with message traffic of their own; collective."""
-        return Comm(self.raw.Dup(), self.clock)
+        return Comm(self.raw.Dup(), self.clock, self.crowded)
 
     def free(self) -> None:
         """Give the message traffic of `duplicate`, `node` or `split` back; collective.
@@ -138,7 +145,8 @@ class Comm:
 
     def node(self) -> "Comm":
         """Return the communicator of the ranks that share this node's memory."""
-        return Comm(self.raw.Split_type(MPI.COMM_TYPE_SHARED), self.clock)
+        node = self.raw.Split_type(MPI.COMM_TYPE_SHARED)
+        return Comm(node, self.clock, self.crowded)
 
     def split(self, colour: int | None) -> "Comm | None":
         """Return the communicator of the ranks with the same colour.
@@ -234,7 +242,7 @@ class Comm:
         Agreement
             To be waited for later.
         """
-        return Agreement(self.raw, flags)
+        return Agreement(self.raw, flags, self.crowded)
 
     # --- small tables
 
@@ -375,7 +383,10 @@ class Comm:
     def _reduce(self, values: np.ndarray, operation: Any) -> np.ndarray:
         result = np.empty_like(values)
         with self.clock.phase("reduce"):
-            self.raw.Allreduce(values, result, operation)
+            if self.crowded:
+                settle([self.raw.Iallreduce(values, result, operation)], True)
+            else:
+                self.raw.Allreduce(values, result, operation)
         return result
 
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from mpi4py import MPI
 
+from hpcapp.mpi.waiting import settle
+
 if TYPE_CHECKING:
     from hpcapp.mpi.comm import Comm
 
@@ -63,7 +65,7 @@ class Halo:
         depth: int,
     ) -> None:
         self._array = array
-        self._clock = comm.clock
+        self._clock, self._crowded = comm.clock, comm.crowded
         self._stages: list[tuple[list[_Side], list[Any]]] = []
         extended: list[slice] = [slice(margin, n - margin) for n in array.shape]
         together: tuple[list[_Side], list[Any]] = ([], [])
@@ -106,7 +108,7 @@ class Halo:
                 if index > 0:
                     self._post(index)
                 sides, requests = self._stages[index]
-                MPI.Prequest.Waitall(requests)
+                settle(requests, self._crowded)
                 for side in sides:
                     self._array[side.outer] = side.incoming
 

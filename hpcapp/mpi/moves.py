@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from mpi4py import MPI
 
+from hpcapp.mpi.waiting import settle
+
 if TYPE_CHECKING:
     from hpcapp.mpi.comm import Comm
 
@@ -38,7 +40,7 @@ class Moves:
     def __init__(
         self, comm: "Comm", sends: Sequence[Piece], receives: Sequence[Piece]
     ) -> None:
-        self._clock = comm.clock
+        self._clock, self._crowded = comm.clock, comm.crowded
         own = comm.rank
         self._copies = [
             (source, target)
@@ -82,7 +84,7 @@ class Moves:
             for source, target in self._copies:
                 np.copyto(target, source)
             if self._requests:
-                MPI.Prequest.Waitall(self._requests)
+                settle(self._requests, self._crowded)
             for buffer, view in self._in:
                 np.copyto(view, buffer)
 

@@ -4,13 +4,15 @@
 import pytest
 from mpi4py import MPI
 
+from hpcapp.device import cores
 from hpcapp.mpi.comm import Comm
 
 
 @pytest.fixture(scope="module")
 def world():
-    """Return all ranks of this test run."""
-    return Comm(MPI.COMM_WORLD)
+    """Return all ranks of this test run, waiting as those of a run do."""
+    raw = MPI.COMM_WORLD
+    return Comm(raw, crowded=raw.size > len(cores()))
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,12 @@ def comm():
     return Comm(MPI.COMM_WORLD)
 
 
+@pytest.fixture(params=[False, True], ids=["spinning", "sleeping"])
+def waiter(request):
+    """Return all ranks, waiting in each of the two ways."""
+    return Comm(MPI.COMM_WORLD, crowded=request.param)
+
+
 @pytest.fixture
 def folder(comm, share_folder):
     """Return an empty folder that all ranks share."""

@@ -33,14 +33,16 @@ def test_all_returns_values_in_rank_order(comm):
     assert comm.all("x" * comm.rank) == ["x" * rank for rank in range(comm.size)]
 
 
-def test_max_of_bit_patterns_puts_nan_above_everything(comm):
+def test_max_of_bit_patterns_puts_nan_above_everything(waiter):
+    comm = waiter
     value = np.nan if comm.rank == comm.size - 1 else 1e300
     bits = comm.max(np.array([value, float(comm.rank)]).view(np.int64))
     assert np.isnan(bits.view(np.float64)[0])
     assert bits.view(np.float64)[1] == comm.size - 1
 
 
-def test_sum_is_exact_and_refuses_floats(comm):
+def test_sum_is_exact_and_refuses_floats(waiter):
+    comm = waiter
     big = np.array([2**62, 1], np.uint64)
     expected = [(2**62 * comm.size) % 2**64, comm.size]
     assert comm.sum(big).tolist() == expected
@@ -83,7 +85,8 @@ def test_scatter_gives_each_rank_its_part(comm, piece):
     assert mine.tolist() == [comm.rank + i for i in range(comm.rank % 4)]
 
 
-def test_agreement_is_the_maximum_and_does_not_wait_when_posted(comm):
+def test_agreement_is_the_maximum_and_does_not_wait_when_posted(waiter):
+    comm = waiter
     first = comm.agree(np.array([comm.rank == 0, 0]))
     second = comm.agree(np.array([0, comm.rank]))
     assert first.result().tolist() == [1, 0]
@@ -107,6 +110,12 @@ def test_meet_gives_up(comm):
 
 def test_node_holds_the_ranks_of_this_machine(comm):
     assert comm.node().size == comm.size
+
+
+def test_copies_of_a_communicator_wait_as_it_does(waiter):
+    for other in (waiter.duplicate(), waiter.node()):
+        assert other.crowded == waiter.crowded
+        other.free()
 
 
 def test_split_leaves_out_who_takes_no_part(comm):

@@ -30,7 +30,8 @@ def make(layout, rank, margin):
 
 @pytest.mark.parametrize("depth", [1, 2, 3])
 @pytest.mark.parametrize("shape", [(40,), (41, 37), (12, 50), (23, 24, 25)])
-def test_margin_holds_the_neighbours_points(comm, shape, depth):
+def test_margin_holds_the_neighbours_points(waiter, shape, depth):
+    comm = waiter
     margin = 3
     names = ("z", "y", "x")[-len(shape) :]
     layout = Layout.choose(Domain(names, shape, depth), comm.size)

@@ -76,7 +76,7 @@ class Axis:
     def positions(self, index: np.ndarray) -> np.ndarray:
         """Return points of the finest level: int64[n], the nearest where outside."""
         inside = np.where(index < self.cells, index * self.stride, self._end)
-        return np.clip(inside, 0, self._end)
+        return _clip(inside, 0, self._end)
 
     def weights(self, start: int, stop: int) -> np.ndarray:
         """Return weights of the lower and upper neighbour in the second difference.
@@ -144,7 +144,8 @@ class Axis:
         found[:] = (0.25, 0.5, 0.25, 0)
         # others only where a cell is of another width, or there is no unknown
         end = (index <= low) | (index >= coarse.cells - 1)
-        found[end] = self._end_weights(coarse, index[end])
+        if end.any():
+            found[end] = self._end_weights(coarse, index[end])
         return found
 
     def _end_weights(self, coarse: "Axis", index: np.ndarray) -> np.ndarray:
@@ -190,13 +191,14 @@ class Axis:
             return index, np.stack([np.ones(len(index)), np.zeros(len(index))], axis=1)
         below, table = index // 2, np.array([[1, 0], [0.5, 0.5]])[index % 2]
         end = (index < 0) | (index >= 2 * (coarse.cells - 1))
-        below[end], table[end] = self._between(coarse, index[end])
+        if end.any():
+            below[end], table[end] = self._between(coarse, index[end])
         return below, table
 
     def _between(
         self, coarse: "Axis", index: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        below = np.clip(index // 2, 0, coarse.cells - 1)
+        below = _clip(index // 2, 0, coarse.cells - 1)
         left, right = coarse.positions(below), coarse.positions(below + 1)
         share = (self.positions(index) - left) / (right - left)
         return below, np.stack([1 - share, share], axis=1)
@@ -226,14 +228,15 @@ class Axis:
         middle = np.array([[0, 1, 0, 0], [-0.0625, 0.5625, 0.5625, -0.0625]])
         first, table = index // 2 - 1, middle[index % 2]
         end = (index < 2) | (index >= 2 * (coarse.cells - 2))
-        first[end], table[end] = self._through_four(coarse, index[end])
+        if end.any():
+            first[end], table[end] = self._through_four(coarse, index[end])
         return first, table
 
     def _through_four(
         self, coarse: "Axis", index: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         count = min(4, coarse.cells + 1)
-        first = np.clip(index // 2 - 1, 0, coarse.cells + 1 - count)
+        first = _clip(index // 2 - 1, 0, coarse.cells + 1 - count)
         at = self.positions(index)
         nodes = [coarse.positions(first + k) for k in range(count)]
         found = np.zeros((len(index), 4))
@@ -246,3 +249,8 @@ class Axis:
                     below *= nodes[k] - nodes[other]
             found[:, k] = above / below
         return first, found
+
+
+def _clip(values: np.ndarray, low: int, high: int) -> np.ndarray:
+    # of a few numbers each time: np.clip takes ten times as long to begin
+    return np.asarray(np.maximum(np.minimum(values, high), low))

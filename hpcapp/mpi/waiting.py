@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: MIT
+"""Waiting for messages, with a core for each rank or without."""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from mpi4py import MPI
+
+__all__ = ["settle"]
+
+# seconds between two looks at messages, doubled from the first to the last
+FIRST = 1e-4
+LAST = 1e-3
+
+
+def settle(requests: Sequence[Any], crowded: bool) -> None:
+    """Wait until all requests are complete.
+
+    Parameters
+    ----------
+    requests : sequence of mpi4py.MPI.Request
+        Under way.
+    crowded : bool
+        Whether ranks share cores. A library waits by looking again and again, which
+        takes the core from the rank that is waited for; then this rank sleeps.
+    """
+    if not crowded:
+        MPI.Request.Waitall(requests)
+        return
+    pause = FIRST
+    while not MPI.Request.Testall(requests):
+        time.sleep(pause)
+        pause = min(LAST, 2 * pause)

@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: MIT
+"""What a run knows of where its ranks are."""
+
+import pytest
+
+from hpcapp.session import Machine
+
+
+@pytest.mark.parametrize(
+    "masks, crowded",
+    [
+        ([("a", (0, 1)), ("a", (0, 1))], False),
+        ([("a", (0, 1))] * 3, True),
+        ([("a", (0,)), ("a", (1,))], False),
+        # two nodes with two cores each, three ranks on the first
+        ([("a", (0, 1)), ("a", (0, 1)), ("a", (0, 1)), ("b", (0, 1))], True),
+        ([("b", (0, 1)), ("a", (0, 1)), ("a", (0, 1)), ("a", (0, 1))], False),
+    ],
+)
+def test_ranks_are_crowded_where_a_node_has_fewer_cores(masks, crowded):
+    machine = Machine(tuple(node for node, _ in masks), tuple(masks), {}, "MPI")
+    assert machine.is_crowded(0) == crowded
