@@ -33,7 +33,7 @@ LAYERS = (
     ("session",),
     ("closing", "snapshots"),
     ("driver", "prepare"),
-    ("studies", "doctor", "interactive"),
+    ("studies", "doctor", "interactive", "slurm"),
     ("parallel",),
     ("cli",),
     ("__main__",),
