@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""Batch jobs on clusters: facts about sites, scripts made from them. No MPI."""
