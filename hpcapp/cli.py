@@ -56,6 +56,7 @@ def build_parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(dest="verb", metavar="COMMAND", required=True)
     _add_parallel(verbs)
     _add_serial(verbs)
+    _add_submit(verbs)
     return parser
 
 
@@ -140,6 +141,41 @@ def _add_serial(verbs: Any) -> None:
     )
 
 
+def _add_submit(verbs: Any) -> None:
+    submit = verbs.add_parser("submit", help="a batch script for a cluster with Slurm")
+    submit.add_argument("configs", nargs="*", metavar="CONFIG", help="YAML files")
+    submit.add_argument("--site", required=True, metavar="NAME", help="or a .yaml file")
+    for option, kind, words in (
+        ("--nodes", int, "of each job; default: 1"),
+        ("--account", str, "to be charged; default: SBATCH_ACCOUNT"),
+        ("--time", str, "limit, such as 2h or 1-12:00:00; default: 1 h"),
+        ("--queue", str, "an entry of the site's profile"),
+        ("--partition", str, "as sbatch takes it"),
+        ("--qos", str, "as sbatch takes it"),
+        ("--reservation", str, "as sbatch takes it"),
+        ("--ranks", int, "on each node; default: of the profile"),
+        ("--threads", int, "of each rank; default: of the profile"),
+        ("--mpi", str, "plugin of srun: pmix, pmi2, ..."),
+        ("--environment", str, "folder of the Python environment; default: this one"),
+    ):
+        metavar = option.lstrip("-").upper()
+        default = 1 if option == "--nodes" else None
+        submit.add_argument(
+            option, type=kind, metavar=metavar, default=default, help=words
+        )
+    submit.add_argument("--launcher", choices=("srun", "mpirun"))
+    submit.add_argument("--gpu", action="store_true", help="one rank for each GPU")
+    ways = submit.add_mutually_exclusive_group()
+    ways.add_argument("--submit", action="store_true", help="print the number of a job")
+    ways.add_argument(
+        "--interactive", action="store_true", help="salloc, srun and a notebook instead"
+    )
+    ways.add_argument(
+        "--check", action="store_true", help="compare the profile with this machine"
+    )
+    _add_settings(submit)
+
+
 def _add_settings(verb: Any) -> None:
     verb.add_argument(
         "-s",
@@ -179,6 +215,7 @@ def run_command_line(arguments: Sequence[str]) -> int:
         "status": _status,
         "verify": _verify,
         "export": _export,
+        "submit": lambda options: _submit(options, arguments),
     }
     if launcher_rank() != 0:
         return Exit.DONE
@@ -264,3 +301,12 @@ def _export(options: Any) -> int:
         export_result(options.result, options.format, options.output, options.variable)
     )
     return Exit.DONE
+
+
+def _submit(options: Any, arguments: Sequence[str]) -> int:
+    from functools import partial
+
+    from hpcapp.slurm.submit import submit
+
+    warn = partial(print, file=sys.stderr)
+    return submit(options, os.environ, print, warn, arguments)

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: MIT
+"""Whether configurations are valid and fit into the nodes of a job, before it waits."""
+
+import os
+from collections.abc import Sequence
+
+from hpcapp.errors import ConfigError
+from hpcapp.planning import check_memory, make_plan
+from hpcapp.problem import Problem, read_problem
+from hpcapp.slurm.request import Job
+
+__all__ = ["fit_problems"]
+
+
+def fit_problems(job: Job, configs: Sequence[str]) -> tuple[tuple[str, ...], list[str]]:
+    """Check that configurations are valid and fit into the memory of the nodes.
+
+    Parameters
+    ----------
+    job : Job
+        With nodes and layout.
+    configs : sequence of str
+        Paths.
+
+    Returns
+    -------
+    outputs : tuple of str
+        The run directory of each.
+    warnings : list of str
+        Where `run.memory` is warn.
+
+    Raises
+    ------
+    ConfigError
+        If one is wrong or does not fit, or two have one run directory.
+    """
+    outputs: dict[str, str] = {}
+    warnings: list[str] = []
+    for config in configs:
+        problem = read_problem(config, job.request.settings)
+        problem.check()
+        output = problem.config.output.directory
+        place = os.path.abspath(output)
+        if place in outputs:
+            raise ConfigError(
+                f"{problem.config.where('output', 'directory')}: output.directory: "
+                f"must be one for each configuration, got {output} twice"
+            )
+        outputs[place] = output
+        warnings.append(_fit(problem, job))
+    return tuple(outputs.values()), [text for text in warnings if text]
+
+
+def _fit(problem: Problem, job: Job) -> str:
+    """Return a warning, or "", where the plan does not fit into the nodes."""
+    memory = job.queue.node.memory
+    if memory is None or job.unknown:
+        return ""
+    nodes = [
+        f"node {number} of queue {job.queue.name}"
+        for number in range(1, job.request.nodes + 1)
+        for _ in range(job.ranks)
+    ]
+    plan = make_plan(problem, len(nodes))
+    return check_memory(problem, plan, nodes, dict.fromkeys(nodes, memory << 20))
