@@ -21,7 +21,7 @@ from hpcapp.planning import estimate_save
 from hpcapp.run_directory import RESULTS, drop_other_results
 from hpcapp.session import Outcome, Session, tabulate
 from hpcapp.snapshots import Snapshots
-from hpcapp.status import Status
+from hpcapp.status import Status, earlier_starts
 from hpcapp.store.checkpoints import find_checkpoints, new_checkpoint, prune
 from hpcapp.store.provenance import Origin, describe
 from hpcapp.store.save import Job, save, warm_up
@@ -69,11 +69,16 @@ def _open_status(session: Session) -> Status | None:
     held = session.held
     if held is None:
         return None
-    facts = {
+    facts: dict[str, Any] = {
         "workload": session.problem.config.workload,
         "ranks": session.comm.size,
         "host": session.machine.nodes[0],
     }
+    if session.environ.get("SLURM_JOB_ID"):
+        facts["job"] = session.environ["SLURM_JOB_ID"]
+        facts["restart"] = session.environ.get("SLURM_RESTART_COUNT", "0")
+    if session.saved is not None:
+        facts["chain"] = earlier_starts(held.path)
     status = Status(held.path, facts, session.log)
     status.update("running", force=True, fraction=0.0, note="setting up")
     return status

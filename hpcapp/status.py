@@ -17,7 +17,7 @@ from hpcapp.errors import RunDirectoryError
 from hpcapp.failure import read_status, state_file
 from hpcapp.log import Log
 
-__all__ = ["Lock", "Status"]
+__all__ = ["Lock", "Status", "earlier_starts"]
 
 # an owner on another node that has not been heard of for so long is dead
 SILENCE = 600.0
@@ -25,6 +25,12 @@ SILENCE = 600.0
 REFRESH = 60.0
 # status.json is rewritten no more often than this
 INTERVAL = 1.0
+# of how many earlier starts of a run status.json tells, and what of each
+STARTS = 100
+KEPT = (
+    *("job", "restart", "ranks", "host", "started", "updated", "fraction", "state"),
+    *("reason", "error"),
+)
 
 
 class Lock:
@@ -185,6 +191,30 @@ class Status:
                 "what is said there may be old"
             )
             self._log = None
+
+
+def earlier_starts(directory: str) -> list[dict[str, Any]]:
+    """Return how the starts went from whose checkpoint a run goes on.
+
+    Parameters
+    ----------
+    directory : str
+        The run directory, whose status.json is still that of the last start.
+
+    Returns
+    -------
+    list of dict
+        The oldest first; of each the facts that tell it from others.
+    """
+    known = read_status(directory)
+    if known is None:
+        return []
+    last = {name: known[name] for name in KEPT if name in known}
+    if last.get("state") == "running":
+        # it holds the lock no longer, and had no time to say so
+        last["state"] = "died"
+    chain = known.get("chain")
+    return [*(chain if isinstance(chain, list) else []), last][-STARTS:]
 
 
 def _owner(descriptor: int) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import pytest
 
 from hpcapp.errors import RunDirectoryError
 from hpcapp.failure import Failure, leave
-from hpcapp.status import Status
+from hpcapp.status import Status, earlier_starts
 from hpcapp.studies.standing import find_standing
 
 HOST = socket.gethostname().partition(".")[0]
@@ -150,3 +150,32 @@ def test_the_command_prints_it(hpcapp, tmp_path):
     missing = hpcapp("status", tmp_path / "none")
     assert missing.returncode == 2
     assert missing.stderr == f"hpcapp: {tmp_path}/none: no such run directory\n"
+
+
+def test_a_chain_of_starts_is_kept_and_told(tmp_path):
+    first = {"job": "7", "restart": "0", "ranks": 3, "host": "n1", "fraction": 0.4}
+    write(tmp_path, **first, state="stopped", reason="SIGUSR1", started="T1")
+    chain = earlier_starts(str(tmp_path))
+    # the second was killed: its last word is that it runs
+    write(tmp_path, chain=chain, job="7", restart="1", host="n2", started="T2")
+    chain = earlier_starts(str(tmp_path))
+    assert [start["state"] for start in chain] == ["stopped", "died"]
+    write(tmp_path, chain=chain, state="finished")
+    assert standing(tmp_path).text().splitlines()[-3:] == [
+        "start 3 of a chain; before it:",
+        "  1: T1 on n1, 3 ranks, job 7: to 40 %, stopped (SIGUSR1)",
+        "  2: T2 on n2, 3 ranks, job 7, restart 1: to 50 %, died",
+    ]
+
+
+def test_of_a_long_chain_the_last_starts_are_told(tmp_path):
+    write(tmp_path, chain=[{"started": f"T{n}"} for n in range(1, 31)])
+    lines = standing(tmp_path).text().splitlines()
+    assert lines[-11] == "  ... 20 more"
+    assert lines[-1].startswith("  30: T30 on ?, ? ranks: to 0 %")
+
+
+def test_a_first_start_has_no_chain(tmp_path):
+    assert earlier_starts(str(tmp_path)) == []
+    write(tmp_path)
+    assert "chain" not in standing(tmp_path).text()

@@ -18,6 +18,9 @@ from hpcapp.store.checkpoints import last_checkpoint
 
 __all__ = ["Standing", "find_standing"]
 
+# earlier starts of a run that are told
+SHOWN = 10
+
 
 @dataclass(frozen=True)
 class Standing:
@@ -53,7 +56,19 @@ class Standing:
             lines.append(os.path.join(self.directory, "result.nc"))
         elif self.state != "running" or self.checkpoint is not None:
             lines.append(advise(self.directory, size))
-        return "\n".join(line for line in lines if line)
+        return "\n".join(line for line in [*lines, *self._chain()] if line)
+
+    def _chain(self) -> list[str]:
+        """Return a line for each of the last starts before this one."""
+        chain = self.facts.get("chain") or []
+        if not chain:
+            return []
+        first = max(0, len(chain) - SHOWN)
+        lines = [f"start {len(chain) + 1} of a chain; before it:"]
+        lines += [f"  ... {first} more"] if first else []
+        for number, start in enumerate(chain[first:], start=first + 1):
+            lines.append(f"  {number}: {_tell_start(start)}")
+        return lines
 
     def _state(self) -> str:
         facts = self.facts
@@ -78,6 +93,19 @@ class Standing:
         if self.state == "running" and facts.get("eta_seconds") is not None:
             words.append(f"{duration(facts['eta_seconds'])} left")
         return "; ".join([", ".join(words), *filter(None, [facts.get("note")])])
+
+
+def _tell_start(start: dict[str, Any]) -> str:
+    job = f", job {start['job']}" if start.get("job") else ""
+    if start.get("restart", "0") != "0":
+        job += f", restart {start['restart']}"
+    why = start.get("reason") or start.get("error") or ""
+    state = f"{start.get('state', '?')}{f' ({why})' if why else ''}"
+    return (
+        f"{start.get('started', '?')} on {start.get('host', '?')}, "
+        f"{start.get('ranks', '?')} ranks{job}: to "
+        f"{100 * start.get('fraction', 0.0):.0f} %, {state}"
+    )
 
 
 def find_standing(directory: str) -> Standing:
