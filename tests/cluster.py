@@ -129,8 +129,11 @@ class Cluster:
 
     def kill_node(self, name):
         """Kill the daemon of a node and all that it started: the node is gone."""
-        victims = [self.processes.pop(name).pid]
-        victims += [pid for pid in self._strays() if name in _namespace_name(pid)]
+        # before its daemon, whose children they are
+        victims = [pid for pid in self._strays() if name in _words_of(pid)]
+        daemon = self.processes.pop(name)
+        daemon.kill()
+        daemon.wait()
         for pid in victims:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -277,15 +280,14 @@ class Cluster:
         return [pid for pid in found if pid not in {*daemons, os.getpid()}]
 
 
-def _namespace_name(pid):
-    """Return the node that a process runs on, from its environment."""
+def _words_of(pid):
+    """Return the node of a process as its environment tells, and its arguments."""
     with suppress(OSError):
         environ = Path(f"/proc/{pid}/environ").read_bytes().decode(errors="replace")
         command = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
-        return [
-            *(w[15:] for w in environ.split("\0") if w.startswith("SLURMD_NODENAME=")),
-            *command.replace("\0", " ").split(),
-        ]
+        mark = "SLURMD_NODENAME="
+        nodes = [w[len(mark) :] for w in environ.split("\0") if w.startswith(mark)]
+        return [*nodes, *command.replace("\0", " ").split()]
     return []
 
 
