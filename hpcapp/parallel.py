@@ -79,7 +79,9 @@ def run_parallel(options: Any, arguments: Sequence[str]) -> int:
     started = time.monotonic() - begun
     if options.verb == "doctor":
         return _examine(comm, options, started)
-    return _Job(comm, options, arguments, stops).run()
+    code = _Job(comm, options, arguments, stops).run()
+    stops.leave()
+    return code
 
 
 def _examine(comm: "Comm", options: Any, started: float) -> int:

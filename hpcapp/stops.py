@@ -71,6 +71,16 @@ class Stops:
         )
         listener.start()
 
+    def leave(self) -> None:
+        """Hear nothing more: all ranks have agreed on the end and its code.
+
+        ``srun -K`` sends SIGTERM to all ranks when the first ends with another code
+        than 0, as with 75. Python takes its handlers away before a process ends, but
+        not this.
+        """
+        for number in SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
+
     def limit(self, wall_time: float | None) -> None:
         """Set the wall time, once the configuration is known.
 

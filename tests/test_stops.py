@@ -160,3 +160,27 @@ def test_signal_that_comes_again_later_ends_the_process_at_once(tmp_path, busy):
             time.sleep(0.3)
         assert process.wait(10) == Exit.FAILED
     assert (tmp_path / "said").read_text() == "ended at once by a second SIGTERM"
+
+
+LEAVING = """
+import os, signal, sys
+from hpcapp.stops import SIGNALS, Stops
+
+class Last:
+    # kept by a module of the interpreter: goes when handlers have gone
+    def __del__(self, kill=os.kill, pid=os.getpid(), numbers=tuple(map(int, SIGNALS))):
+        for number in numbers:
+            kill(pid, number)
+
+stops = Stops()
+stops.listen()
+stops.leave()
+sys.last = Last()
+sys.exit(75)
+"""
+
+
+def test_a_rank_that_leaves_keeps_its_code_whatever_is_sent(root):
+    # srun -K ends all ranks when the first has ended with 75
+    done = subprocess.run([sys.executable, "-c", LEAVING], cwd=root)
+    assert done.returncode == 75
