@@ -81,4 +81,5 @@ def test_nothing_of_the_checkout_but_the_package_is_in_the_wheel(installed):
     site = next((installed.parent / "lib").glob("python3*/site-packages"))
     assert (site / "hpcapp" / "starters" / "laplace.yaml").exists()
     assert (site / "hpcapp" / "py.typed").exists()
+    assert (site / "hpcapp" / "slurm" / "sites" / "lumi.yaml").exists()
     assert not (site / "tests").exists()

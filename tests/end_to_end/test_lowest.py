@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: MIT
+"""The oldest versions that pyproject.toml allows work, with results that agree."""
+
+import os
+import re
+import subprocess
+import sys
+import tomllib
+import venv
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+LOWEST = ROOT / "launch" / "constraints-lowest.txt"
+NAMES = [
+    "laplace",
+    "mandelbrot",
+    "montecarlo-walk",
+    "series-kempner",
+    "words",
+    "climate",
+]
+
+
+@pytest.fixture(scope="module")
+def lowest(tmp_path_factory):
+    """Return the bin folder of an environment of the lowest versions."""
+    if sys.version_info >= (3, 12):
+        pytest.skip("the lowest versions have wheels for Python 3.11 alone")
+    folder = tmp_path_factory.mktemp("lowest")
+    venv.create(folder, with_pip=True)
+    command = [folder / "bin" / "pip", "install", "-q", "--no-compile", "-c", LOWEST]
+    done = subprocess.run(
+        [*command, f"{ROOT}[mpich]"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return folder / "bin"
+
+
+def test_constraints_are_the_lower_bounds_of_the_project():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    pairs = [re.match(r"([\w.]+)>=([\w.]+)", text) for text in project["dependencies"]]
+    bounds = {pair[1].lower(): pair[2] for pair in pairs}
+    pinned = dict(
+        line.lower().split("==")
+        for line in LOWEST.read_text().splitlines()
+        if "==" in line
+    )
+    # mpi4py has no wheel of that age, netCDF4 is older where Debian's library wants it
+    for name in set(bounds) - {"mpi4py", "netcdf4"}:
+        assert (pinned[name] + ".0").startswith(bounds[name] + "."), name
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("name", NAMES)
+def test_a_run_with_the_lowest_versions_has_the_same_data(
+    lowest, mpirun, hpcapp, tmp_path, name
+):
+    config = str(ROOT / "configs" / "small" / f"{name}.yaml")
+    environ = {k: v for k, v in os.environ.items() if k != "VIRTUAL_ENV"}
+    # kernels of other versions of Numba are none of ours
+    environ["NUMBA_CACHE_DIR"] = str(lowest.parent / "cache")
+    environ["PYTHONPATH"] = ""
+    command = [lowest / "mpirun", "-np", "2", lowest / "python", "-m", "hpcapp"]
+    done = subprocess.run(
+        [*command, "run", config, "-q", "-o", str(tmp_path / "old")],
+        cwd=ROOT,
+        env=environ,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    done = mpirun(2, "run", config, "-q", "-o", str(tmp_path / "new"))
+    assert done.returncode == 0, done.stderr
+    # other versions of libm, LLVM and NumPy: the last digits may differ
+    same = hpcapp("compare", "--tolerance", "1e-12", tmp_path / "old", tmp_path / "new")
+    assert same.returncode == 0, same.stdout
