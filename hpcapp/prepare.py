@@ -29,6 +29,7 @@ from hpcapp.stops import Stops, job_end
 from hpcapp.store.checkpoints import discard, find_checkpoints
 from hpcapp.store.manifest import check as check_file
 from hpcapp.store.reader import Saved, load_attributes, load_saved
+from hpcapp.store.sums import check_sums
 from hpcapp.store.writers import check_writer
 from hpcapp.yaml_source import parse_yaml
 
@@ -98,24 +99,21 @@ def prepare(
     machine = survey(comm, request.environ)
     comm.crowded = machine.is_crowded(comm.rank)
     path, damaged = _newest_whole(comm, request, problem, machine, log)
+    saved = comm.on_root(lambda: _load(problem, path, log))
+    if isinstance(saved, Finished):
+        return saved
+    if saved is not None:
+        _check_result(comm, problem, saved)
     held: list[RunDirectory] = []
 
-    def choose() -> Saved | Finished | None:
-        """Check and lock, unless nothing is left to do."""
-        directory = problem.config.output.directory
-        if path is not None and refuse_changes(problem, path):
-            log.info(f"{directory}: finished already, and nothing more is asked for")
-            return Finished(directory, path, load_attributes(path))
-        saved = load_saved(path, problem.workload.fields()) if path else None
+    def hold() -> None:
+        """Lock the directory and clear what cannot be used."""
         with problem.config.placing():
             held.append(_take(request, problem, saved, log))
         for fallen in damaged:
             discard(fallen)
-        return saved
 
-    saved = comm.on_root(choose)
-    if isinstance(saved, Finished):
-        return saved
+    comm.on_root(hold)
     stops.limit(problem.config.run.wall_time)
     # one rank asks for all: a batch system does not like to be asked by thousands
     stops.limit_until(comm.on_root(lambda: job_end(request.environ)))
@@ -133,6 +131,34 @@ def prepare(
     )
 
 
+def _load(problem: Problem, path: str | None, log: Log) -> Saved | Finished | None:
+    """Return what there is to go on from, if anything is left to do."""
+    if path is None:
+        return None
+    if refuse_changes(problem, path):
+        directory = problem.config.output.directory
+        log.info(f"{directory}: finished already, and nothing more is asked for")
+        return Finished(directory, path, load_attributes(path))
+    return load_saved(path, problem.workload.fields())
+
+
+def _check_result(comm: "Comm", problem: Problem, saved: Saved) -> None:
+    """Refuse to extend a result that is damaged; collective."""
+    if not _is_result(saved.path):
+        # a checkpoint has been looked at in every byte
+        return
+    fault = check_sums(comm, saved, problem.workload.fields())
+    if fault:
+        raise ResultError(
+            f"{saved.path}: damaged: {fault}; it cannot be gone on from: start the "
+            "run again, with --force"
+        )
+
+
+def _is_result(path: str) -> bool:
+    return os.path.basename(path) in RESULTS.values()
+
+
 def _newest_whole(
     comm: "Comm", request: Request, problem: Problem, machine: Machine, log: Log
 ) -> tuple[str | None, list[str]]:
@@ -140,10 +166,8 @@ def _newest_whole(
     found = comm.on_root(lambda: _candidates(request, problem, machine, log))
     damaged: list[str] = []
     for path in found:
-        # a result is looked at by those who extend it
-        fault = (
-            "" if os.path.basename(path) in RESULTS.values() else check_file(comm, path)
-        )
+        # a result is looked at once it is known that it is to be extended
+        fault = "" if _is_result(path) else check_file(comm, path)
         if not fault:
             return path, damaged
         log.warn(f"{path}: damaged: {fault}; looking for the one before it")

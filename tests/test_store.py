@@ -188,7 +188,7 @@ def test_any_layout_reads_its_blocks_back(tmp_path_factory, ranks, stage):
 def test_distributed_scalar_reads_back(tmp_path):
     path = tmp_path / "raw"
     path.write_bytes(bytes(3) + np.float64(2.5).tobytes())
-    saved = Saved(str(path), {}, {}, {"s": Target(3, (), "<f8")})
+    saved = Saved(str(path), {}, {}, {"s": Target(3, (), "<f8")}, {})
     out = np.zeros(())
     saved.read("s", Block((), ()), out)
     assert out == 2.5
@@ -279,7 +279,7 @@ def test_damaged_file_is_refused_or_read_but_never_a_crash(tmp_path):
 def test_data_that_end_early_are_refused(tmp_path):
     path = tmp_path / "raw"
     path.write_bytes(bytes(79))
-    saved = Saved(str(path), {}, {}, {"u": Target(0, (10,), "<f8")})
+    saved = Saved(str(path), {}, {}, {"u": Target(0, (10,), "<f8")}, {})
     saved.read("u", Block((0,), (9,)), np.empty(9))
     got = refusal(lambda: saved.read("u", Block((0,), (10,)), np.empty(10)), path)
     assert got == "ends before its data: damaged"

@@ -46,12 +46,15 @@ class Saved:
         Replicated fields, whole.
     targets : dict of str to Target
         Where distributed fields lie.
+    sums : dict of str to str
+        The checksum of each field that the file has noted, 16 hexadecimal digits.
     """
 
     path: str
     attributes: dict[str, Any]
     values: dict[str, Any]
     targets: dict[str, Target]
+    sums: dict[str, str]
 
     def shape(self, name: str) -> tuple[int, ...]:
         """Return the global shape of a distributed field."""
@@ -233,6 +236,7 @@ def load_saved(path: str, fields: Sequence[Field]) -> Saved:
     """
     values: dict[str, Any] = {}
     targets: dict[str, Target] = {}
+    sums: dict[str, str] = {}
     with _reading(path) as file:
         attributes = read_attributes(file)
         for field in fields:
@@ -242,6 +246,7 @@ def load_saved(path: str, fields: Sequence[Field]) -> Saved:
             if name not in file:
                 raise ResultError(f"{path}: has no {name}: it cannot be resumed from")
             dataset = file[name]
+            sums[field.name] = _text(dataset.attrs.get("hpcapp_checksum", ""))
             if not field.distributed:
                 text = field.dtype == "str"
                 values[field.name] = dataset.asstr()[()] if text else dataset[()]
@@ -250,4 +255,8 @@ def load_saved(path: str, fields: Sequence[Field]) -> Saved:
             if dataset.size == 0:
                 offset = 0
             targets[field.name] = Target(offset, dataset.shape, dataset.dtype.str, name)
-    return Saved(path, attributes, values, targets)
+    return Saved(path, attributes, values, targets, sums)
+
+
+def _text(value: Any) -> str:
+    return value.decode("ascii", "replace") if isinstance(value, bytes) else str(value)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hpcapp.checksum import checksum_array, checksum_block
+from hpcapp.checksum import checksum_block
 from hpcapp.decomposition import Block, Domain
 from hpcapp.errors import HpcappError
 from hpcapp.fields import Field, Part, State
@@ -19,6 +19,7 @@ from hpcapp.store.bands import Bands, add_parts, add_zeros
 from hpcapp.store.entry import Entry
 from hpcapp.store.layout import create, finish, set_attributes
 from hpcapp.store.manifest import Table, measure, write_manifest
+from hpcapp.store.sums import checksum_value
 from hpcapp.store.target import Target
 from hpcapp.store.writers import WRITERS
 
@@ -221,7 +222,10 @@ def _contribution(
 ) -> np.ndarray:
     """Return this rank's points of an entry, and its part of their checksums."""
     if not entry.field.distributed:
-        whole = (prod(entry.shape), _checksum_whole(entry)) if comm.root else (0, 0)
+        whole = (0, 0)
+        if comm.root:
+            value = checksum_value(entry.value, entry.field.dtype)
+            whole = (prod(entry.shape), value)
         return np.array(whole, np.uint64)
     own, dtype = parts[entry.field.name], entry.field.dtype
     bands = Bands(entry.shape, np.dtype(dtype).itemsize)
@@ -244,14 +248,6 @@ def _check_points(job: Job, entry: Entry, found: int) -> None:
             f"its {expected} points once, got {found}; a defect of the workload: it "
             f"must set state[{entry.field.name!r}] to parts that tile the field"
         )
-
-
-def _checksum_whole(entry: Entry) -> int:
-    if entry.field.dtype == "str":
-        text = "\0".join(np.asarray(entry.value, object).ravel().tolist())
-        digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
-        return int.from_bytes(digest, "little")
-    return checksum_array(np.asarray(entry.value, entry.field.dtype))
 
 
 def _total(entries: Sequence[Entry], sums: dict[str, str]) -> str:

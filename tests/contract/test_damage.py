@@ -4,11 +4,13 @@
 import os
 import shutil
 
+import h5py
 import pytest
 from harness import ROOT, load, run
 
 from hpcapp.errors import Exit, ResultError
 from hpcapp.log import Log
+from hpcapp.problem import read_problem
 from hpcapp.store.checkpoints import find_checkpoints
 
 pytestmark = pytest.mark.mpi
@@ -145,3 +147,126 @@ def test_a_damaged_checkpoint_does_not_count_among_those_kept(world, folder, sto
     if world.root:
         assert load(target) == load(straight)
     world.barrier()
+
+
+# --- extending a result
+
+MORE = {
+    "laplace": ["parameters.tolerance=1e-11"],
+    "montecarlo-walk": ["parameters.samples=50000"],
+    "words": ["parameters.inputs=[data/corpus/t*.txt, data/corpus/one.txt]"],
+}
+
+
+@pytest.fixture(scope="module")
+def finished(world, folder):
+    """Return a run that has ended, by the name of its configuration and settings."""
+    known = {}
+
+    def get(name, *settings):
+        if (name, settings) not in known:
+            target = folder / f"finished-{len(known)}"
+            config = ROOT / "configs" / "small" / f"{name}.yaml"
+            outcome, _ = run(world, config, target, settings)
+            assert outcome.code == Exit.DONE
+            known[name, settings] = target
+        return known[name, settings]
+
+    return get
+
+
+def places(path):
+    """Return name, offset and bytes of each variable of a result but texts."""
+    found = []
+    with h5py.File(path) as file:
+
+        def visit(name, item):
+            if not isinstance(item, h5py.Dataset) or item.dtype.kind == "O":
+                return
+            if "hpcapp_checksum" not in item.attrs:
+                return
+            if item.chunks and item.size:
+                chunk = item.id.get_chunk_info(0)
+                found.append((name, chunk.byte_offset, chunk.size))
+            elif item.id.get_offset() is not None and item.nbytes:
+                found.append((name, item.id.get_offset(), item.nbytes))
+
+        file.visititems(visit)
+    return found
+
+
+def refusal_of(world, config, target, settings):
+    """Return what all ranks say of an extension, after which nothing has changed."""
+    before = sorted((p, p.stat().st_mtime_ns) for p in target.rglob("*"))
+    world.barrier()
+    with pytest.raises(ResultError) as caught:
+        run(world, config, target, settings, resume=True)
+    assert world.all(str(caught.value)) == [str(caught.value)] * world.size
+    assert sorted((p, p.stat().st_mtime_ns) for p in target.rglob("*")) == before
+    world.barrier()
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("name", MORE)
+def test_a_damaged_result_is_not_extended(world, folder, finished, name):
+    source = finished(name)
+    result = source / "result.nc"
+    saved = {f.name for f in fields_of(source) if f.saved}
+    wanted = [place for place in places(result) if place[0].split("/")[-1] in saved]
+    assert wanted
+    world.barrier()
+    for variable, offset, size in wanted[:: -(-len(wanted) // 3)]:
+        target = folder / "spoilt"
+        copy_of(world, source, target)
+        if world.root:
+            flip(target / "result.nc", offset + size - 1)
+        world.barrier()
+        said = refusal_of(world, None, target, MORE[name])
+        assert said == (
+            f"{target}/result.nc: damaged: {variable.split('/')[-1]}: its values are "
+            "not those that were written; it cannot be gone on from: start the run "
+            "again, with --force"
+        )
+
+
+def test_a_damaged_compressed_result_is_not_extended(world, folder, finished):
+    source = finished("laplace", "output.compression=4")
+    (place,) = [place for place in places(source / "result.nc") if place[0] == "u"]
+    target = folder / "spoilt"
+    copy_of(world, source, target)
+    if world.root:
+        flip(target / "result.nc", place[1] + place[2] // 2)
+    world.barrier()
+    said = refusal_of(world, None, target, MORE["laplace"])
+    assert said.startswith(f"{target}/result.nc: damaged: u: ")
+
+
+def test_a_result_without_checksums_is_not_extended(world, folder, finished):
+    target = folder / "spoilt"
+    copy_of(world, finished("laplace"), target)
+    if world.root:
+        with h5py.File(target / "result.nc", "a") as file:
+            del file["u"].attrs["hpcapp_checksum"]
+    world.barrier()
+    said = refusal_of(world, None, target, MORE["laplace"])
+    assert "result.nc: damaged: u: its values are not those that were written" in said
+
+
+def test_a_whole_result_is_extended(world, folder, finished):
+    target = folder / "whole"
+    copy_of(world, finished("laplace"), target)
+    outcome, _ = run(world, None, target, MORE["laplace"], resume=True)
+    assert outcome.code == Exit.DONE
+
+
+def fields_of(directory):
+    return read_problem(str(directory / "run.yaml")).workload.fields()
+
+
+def flip(path, at):
+    """Flip a bit of a byte."""
+    with open(path, "r+b") as stream:
+        stream.seek(at)
+        byte = stream.read(1)[0]
+        stream.seek(at)
+        stream.write(bytes([byte ^ 16]))
