@@ -59,6 +59,8 @@ class Witness:
         if self._process is not None and self._process.stdin is not None:
             with suppress(OSError):
                 self._say("goodbye")
+            # what could not be said is tried once more
+            with suppress(OSError):
                 self._process.stdin.close()
             self._process.wait()
             self._process = None
@@ -71,7 +73,9 @@ class Witness:
 
 def main() -> None:
     """Wait for the goodbye, or for the first rank that ends without it."""
-    line = sys.stdin.buffer.readline()
+    # no byte more: the goodbye may be in the pipe already
+    with open(sys.stdin.fileno(), "rb", buffering=0, closefd=False) as stream:
+        line = stream.readline()
     if not line.strip():
         return
     facts = json.loads(line)
@@ -86,15 +90,20 @@ def main() -> None:
 def _wait(ranks: Sequence[tuple[int, int]]) -> list[tuple[int, int]] | None:
     """Return the ranks that were the first to end, None after a goodbye."""
     watched: dict[int, tuple[int, int]] = {}
+    gone = []
     for rank, pid in ranks:
         # where the system cannot watch a process, the end of the pipe must do
         with suppress(OSError, AttributeError):
-            watched[os.pidfd_open(pid)] = (rank, pid)
+            try:
+                watched[os.pidfd_open(pid)] = (rank, pid)
+            except ProcessLookupError:
+                # it ended while this process was being started
+                gone.append((rank, pid))
     pipe = sys.stdin.fileno()
-    ready, _, _ = select.select([pipe, *watched], [], [])
+    ready, _, _ = select.select([pipe, *watched], [], [], 0 if gone else None)
     if pipe in ready and os.read(pipe, 64).startswith(b"goodbye"):
         return None
-    gone = [watched[descriptor] for descriptor in ready if descriptor in watched]
+    gone += [watched[descriptor] for descriptor in ready if descriptor in watched]
     return gone or [(ranks[0][0], ranks[0][1])]
 
 

@@ -16,6 +16,7 @@ from hpcapp.device import Device
 from hpcapp.failure import Failure, advise, leave, mark_failed, read_status
 from hpcapp.status import Status
 from hpcapp.watchdog import Board, Post, Watchdog
+from hpcapp.witness import Witness
 
 LIMIT = 120.0
 
@@ -146,6 +147,7 @@ def test_a_rank_lost_elsewhere_shortens_the_wait_here(tmp_path):
 SPEAKER = """
 import faulthandler, sys, time
 from hpcapp.watchdog import SIGNAL
+from hpcapp.witness import Witness
 stream = open(sys.argv[1], "a")
 faulthandler.register(SIGNAL, file=stream, all_threads=True)
 print("ready", flush=True)
@@ -219,6 +221,39 @@ def test_phase_of_an_error_is_the_innermost_that_it_ended():
         raise error
     assert clock.phase_of(error) == "reduce"
     assert clock.phase_of(ValueError("y")) == "setup"
+
+
+# --- the witness
+
+
+def ended_process():
+    """Return the number of a process that is no more."""
+    with subprocess.Popen(["true"]) as process:
+        process.wait()
+    return process.pid
+
+
+def test_a_rank_that_ended_before_the_witness_looked_is_named(tmp_path, capfd):
+    Status(str(tmp_path), {"workload": "w"}).update("running", force=True)
+    gone = ended_process()
+    witness = Witness(str(tmp_path), "n7", 2, [(0, os.getpid()), (1, gone)])
+    witness._process.wait(20)
+    said = capfd.readouterr().err
+    assert said.splitlines()[0] == (
+        f"hpcapp: rank 1 on n7: process {gone} was killed or ended without a word"
+    )
+    assert "rank 0" not in said
+    assert (tmp_path / "crash-rank1.json").exists()
+    assert read_status(tmp_path)["state"] == "failed"
+    witness.dismiss()
+
+
+def test_a_witness_that_is_dismissed_says_nothing(tmp_path, capfd):
+    Status(str(tmp_path), {"workload": "w"}).update("running", force=True)
+    witness = Witness(str(tmp_path), "n7", 1, [(0, os.getpid())])
+    witness.dismiss()
+    assert capfd.readouterr().err == ""
+    assert read_status(tmp_path)["state"] == "running"
 
 
 # --- what is left
