@@ -17,7 +17,8 @@ PLACES = {
     "compile": ["hpcapp.driver:_Run._load_kernels"],
     "compute": ["hpcapp.workload:Step.__init__"],
     "exchange": ["hpcapp.mpi.comm:Comm._reduce", "hpcapp.mpi.halo:Halo.finish"],
-    "write": ["hpcapp.mpi.files:SharedFile.write"],
+    # where rank 0 alone has values to write, the others sum up
+    "write": ["hpcapp.mpi.files:SharedFile.write", "hpcapp.store.save:_contribution"],
     "finish": ["hpcapp.driver:ending"],
     "kill": ["hpcapp.workload:Step.__init__"],
     "stop": ["hpcapp.workload:Step.__init__"],
