@@ -9,6 +9,8 @@ signal, and status.json must never go on to say that it runs.
 """
 
 import argparse
+import json
+import math
 import os
 import random
 import signal
@@ -16,9 +18,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from hpcapp.errors import Exit
@@ -26,8 +28,9 @@ from hpcapp.store.checkpoints import find_checkpoints
 from hpcapp.studies.compare import compare_results
 from hpcapp.studies.standing import find_standing
 from tests.benchmarks.jobs import ROOT, Job
+from tests.soak_inputs import make_inputs
 
-__all__ = ["Tally", "main", "soak"]
+__all__ = ["Kill", "Tally", "load_tally", "main", "soak"]
 
 # configuration and settings of runs of some seconds with many short steps
 SCENARIOS = {
@@ -38,15 +41,17 @@ SCENARIOS = {
         "parameters.max_iterations=12000",
         "parameters.check_every=16",
     ),
-    "montecarlo": ("montecarlo-pi", "parameters.samples=3e9"),
+    "montecarlo": ("montecarlo-pi", "parameters.samples=1e10"),
     "mandelbrot": (
         "mandelbrot-dynamic",
         "parameters.shape=[800, 800]",
         "parameters.center=[-0.8, 0.0]",
         "parameters.extent=[3.0, 3.0]",
-        "parameters.max_iterations=40000",
+        "parameters.max_iterations=150000",
     ),
-    "series": ("series-trigonometric", "parameters.terms=5e9"),
+    "series": ("series-trigonometric", "parameters.terms=1.5e10"),
+    "words": ("words", "parameters.inputs=[{inputs}/*.txt]"),
+    "climate": ("climate", "parameters.inputs=[{inputs}/*.nc]"),
 }
 
 SIGNALS = (
@@ -54,6 +59,15 @@ SIGNALS = (
     *(signal.SIGTERM, signal.SIGINT, signal.SIGUSR1),
     *(signal.SIGSEGV, signal.SIGABRT),
 )
+
+STOPS = ("SIGTERM", "SIGINT", "SIGUSR1")
+
+# columns of the table
+GROUPS = {
+    "SIGKILL": ("SIGKILL",),
+    "SIGSEGV, SIGABRT": ("SIGSEGV", "SIGABRT"),
+    ", ".join(STOPS): STOPS,
+}
 
 # seconds after a signal in which a job must be over, and a whole run
 PATIENCE = 20.0
@@ -63,51 +77,111 @@ WHOLE = 120.0
 MOMENT = 1.2
 
 
+@dataclass(frozen=True)
+class Kill:
+    """One job that a signal has ended.
+
+    Parameters
+    ----------
+    workload, signal : str
+        What ran, and what it got.
+    whom : {"one", "all", "mpirun"}
+        Who got it: one rank, all of them, or the launcher.
+    ranks : int
+        Of the job.
+    seconds : float
+        From the signal until the launcher and all ranks were gone.
+    """
+
+    workload: str
+    signal: str
+    whom: str
+    ranks: int
+    seconds: float
+
+
 @dataclass
 class Tally:
     """What happened, and what should not have.
 
     Parameters
     ----------
-    kills, damages, runs : int
-        Jobs that a signal has ended, checkpoints damaged, results compared.
-    slowest : float
-        Seconds from a signal to the end of its job, at most.
+    kills : list of Kill
+        Jobs that a signal has ended.
+    damages, compared : dict of str to int
+        Checkpoints damaged, and results compared with undisturbed ones, by workload.
     faults : list of str
         Broken laws; none is as it should be.
-    signals : Counter
-        Signals that ended a job, by name.
+    seconds : float
+        That all of it took.
     """
 
-    kills: int = 0
-    damages: int = 0
-    runs: int = 0
-    slowest: float = 0.0
+    kills: list[Kill] = field(default_factory=list)
+    damages: dict[str, int] = field(default_factory=dict)
+    compared: dict[str, int] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
-    signals: Counter[str] = field(default_factory=Counter)
+    seconds: float = 0.0
+
+    @property
+    def runs(self) -> int:
+        """Results compared."""
+        return sum(self.compared.values())
 
     def text(self) -> str:
-        """Return it in a form to read."""
-        named = ", ".join(f"{n} {name}" for name, n in sorted(self.signals.items()))
-        return (
-            f"{self.kills} kills ({named}) and {self.damages} damaged checkpoints in "
-            f"{self.runs} runs; slowest end {self.slowest:.1f} s after the signal; "
-            + ("\n".join(["FAULTS:", *self.faults]) if self.faults else "no fault")
+        """Return it as a table in Markdown, with what it comes to."""
+        names = [name for name in SCENARIOS if name in self.compared]
+        heads = ["workload", *GROUPS, "damaged checkpoints", "results compared"]
+        heads += ["longest end: killed, s", "stopped, s"]
+        rows = [self._row(name, [name]) for name in names]
+        rows += [self._row("all", names)]
+        lines = [_line(heads), _line(["---"] * len(heads)), *map(_line, rows), ""]
+        damages = sum(self.damages.values())
+        lines.append(
+            f"{len(self.kills)} kills, {damages} damaged checkpoints, {self.runs} "
+            f"results compared in {self.seconds:.0f} s"
         )
+        lines += ["FAULTS:", *self.faults] if self.faults else ["no fault"]
+        return "\n".join(lines)
+
+    def _row(self, head: str, names: Sequence[str]) -> list[str]:
+        kills = [kill for kill in self.kills if kill.workload in names]
+        counts = [
+            sum(kill.signal in group for kill in kills) for group in GROUPS.values()
+        ]
+        counts += [
+            sum(known.get(name, 0) for name in names)
+            for known in (self.damages, self.compared)
+        ]
+        hard = [kill.seconds for kill in kills if kill.signal not in STOPS]
+        soft = [kill.seconds for kill in kills if kill.signal in STOPS]
+        ends = [f"{max(times):.1f}" if times else "-" for times in (hard, soft)]
+        return [head, *map(str, counts), *ends]
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def load_tally(path: Path) -> Tally:
+    """Return what a file holds of earlier pieces; nothing yet if there is none."""
+    if not path.exists():
+        return Tally()
+    found = json.loads(path.read_text())
+    return Tally(**{**found, "kills": [Kill(**kill) for kill in found["kills"]]})
 
 
 class _Victim:
     """One run directory that is worked on by one job after another."""
 
-    def __init__(self, name: str, folder: Path, dice: random.Random) -> None:
+    def __init__(self, name: str, folder: Path, number: int) -> None:
         config, *settings = SCENARIOS[name]
-        self.name, self.dice = name, dice
-        self.target = folder / name
+        self.name, self.dice = name, random.Random(f"{name} {number}")
+        self.target = folder / str(number)
         self.reference = folder / f"{name}-undisturbed"
         self.start = ["run", f"configs/small/{config}.yaml", "-q"]
         every = "checkpoint.every=0.2 s"
         for setting in [*settings, every, "output.writer=direct"]:
-            self.start += ["--set", setting]
+            self.start += ["--set", setting.format(inputs=folder / f"{name}-inputs")]
 
     def job(self, ranks: int, target: Path) -> subprocess.Popen[str]:
         """Start or resume."""
@@ -152,24 +226,38 @@ class _Victim:
             time.sleep(0.02)
         return False
 
-    def strike(self, process: subprocess.Popen[str]) -> str:
-        """Send a random signal to someone; return its name, "" if all was over."""
+    def strike(
+        self, process: subprocess.Popen[str], ranks: Sequence[int]
+    ) -> tuple[str, str]:
+        """Send a random signal to someone.
+
+        Parameters
+        ----------
+        process : Popen
+            The launcher.
+        ranks : sequence of int
+            The processes that compute.
+
+        Returns
+        -------
+        (str, str)
+            Its name and who got it; "" if all was over.
+        """
         number = self.dice.choice(SIGNALS)
-        ranks = self.ranks_of()
-        gentle = number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
-        where = self.dice.choice(["one", "one", "all", "mpirun"])
-        if where == "mpirun" and (gentle or number == signal.SIGKILL):
+        name = signal.Signals(number).name
+        whom = self.dice.choice(["one", "one", "all", "mpirun"])
+        if whom == "mpirun" and (name in STOPS or number == signal.SIGKILL):
             victims = [process.pid]
+        elif whom == "all":
+            victims = [*ranks]
         else:
-            victims = ranks if where == "all" else ranks and [self.dice.choice(ranks)]
+            whom, victims = "one", [self.dice.choice(ranks)] if ranks else []
         if process.poll() is not None or not victims:
-            return ""
+            return "", whom
         for pid in victims:
-            try:
+            with suppress(ProcessLookupError):
                 os.kill(pid, number)
-            except ProcessLookupError:
-                continue
-        return f"{signal.Signals(number).name}"
+        return name, whom
 
     def damage(self) -> bool:
         """Flip a bit of the newest of two checkpoints."""
@@ -185,77 +273,98 @@ class _Victim:
         return True
 
 
-def soak(kills: int, seed: int, folder: Path, most: int = 4) -> Tally:
+def soak(
+    kills: int,
+    folder: Path,
+    *,
+    most: int = 4,
+    tally: Tally | None = None,
+    seconds: float = math.inf,
+) -> Tally:
     """Kill runs of all scenarios in turn until there were enough kills.
 
     Parameters
     ----------
     kills : int
         How many.
-    seed : int
-        Of the dice.
     folder : Path
         Where to work.
     most : int
         Ranks of a job, at most.
+    tally : Tally, optional
+        Of earlier pieces, to go on with; changed.
+    seconds : float
+        After which no further run is begun.
 
     Returns
     -------
     Tally
         What happened.
     """
-    dice, tally = random.Random(seed), Tally()
-    names = list(SCENARIOS)
-    while tally.kills < kills and not tally.faults:
-        name = names[(seed + tally.runs) % len(names)]
-        inside = folder / str(tally.runs)
-        inside.mkdir()
-        victim = _Victim(name, inside, dice)
-        _finish(victim, victim.reference, dice.randint(1, most), tally)
-        # what is left of the budget is shared with the runs to come
-        share = min(kills - tally.kills, max(3, -(-kills // (2 * len(names)))))
-        _run_to_the_end(victim, share, most, tally)
+    tally = Tally() if tally is None else tally
+    names, begun = list(SCENARIOS), time.monotonic()
+    # the budget is shared among two rounds of all scenarios, three a run at least
+    share = max(3, -(-kills // (2 * len(names))))
+    while len(tally.kills) < kills and not tally.faults:
+        if time.monotonic() - begun > seconds:
+            break
+        name = names[tally.runs % len(names)]
+        victim = _Victim(name, folder, tally.runs)
+        if not victim.reference.exists():
+            make_inputs(name, folder / f"{name}-inputs")
+            _finish(victim, victim.reference, victim.dice.randint(1, most), tally)
+        _run_to_the_end(victim, min(kills - len(tally.kills), share), most, tally)
         if tally.faults:
             break
         found = compare_results(str(victim.reference), str(victim.target), None)
         if not found.equal:
             tally.faults.append(f"{name}: {found.text}")
-        tally.runs += 1
-        print(tally.text(), flush=True)
+        tally.compared[name] = tally.compared.get(name, 0) + 1
+        print(f"{name}: {len(tally.kills)} kills so far", flush=True)
+    tally.seconds += time.monotonic() - begun
     return tally
 
 
 def _run_to_the_end(victim: _Victim, kills: int, most: int, tally: Tally) -> None:
     """Kill a run so many times, as long as it lasts, then let it finish."""
-    dice, before = victim.dice, tally.kills
-    while tally.kills - before < kills:
-        process = victim.job(dice.randint(1, most), victim.target)
+    dice, before = victim.dice, len(tally.kills)
+    while len(tally.kills) - before < kills:
+        ranks = dice.randint(1, most)
+        process = victim.job(ranks, victim.target)
         if victim.wait_for_progress(process):
             time.sleep(dice.uniform(0, MOMENT))
-        name = victim.strike(process)
+        known = victim.ranks_of()
+        name, whom = victim.strike(process, known)
         struck = time.monotonic()
         said = _wait(process, PATIENCE if name else WHOLE, tally)
         # the ranks outlive an mpirun that is killed for a moment
-        while victim.ranks_of() and time.monotonic() - struck < PATIENCE:
-            time.sleep(0.05)
-        if victim.ranks_of():
-            tally.faults.append(f"{victim.name}: ranks live on after {name}")
+        while any(map(_lives, known)) and time.monotonic() - struck < PATIENCE:
+            time.sleep(0.02)
         spent = time.monotonic() - struck
+        if any(map(_lives, known)):
+            tally.faults.append(f"{victim.name}: ranks live on after {name}")
         state = find_standing(str(victim.target)).state
         finished = state == "finished"
         if name and not finished:
-            tally.kills += 1
-            tally.signals[name] += 1
-            tally.slowest = max(tally.slowest, spent)
+            tally.kills.append(Kill(victim.name, name, whom, ranks, round(spent, 2)))
         if process.returncode not in (Exit.DONE, Exit.STOPPED) and not name:
             tally.faults.append(f"{victim.name}: exit {process.returncode}: {said}")
         if state == "running" or "Traceback" in said:
             tally.faults.append(f"{victim.name} after {name}: {state}: {said}")
         if finished or tally.faults:
             return
-        if dice.random() < 0.4:
-            tally.damages += victim.damage()
+        if dice.random() < 0.4 and victim.damage():
+            tally.damages[victim.name] = tally.damages.get(victim.name, 0) + 1
     _finish(victim, victim.target, dice.randint(1, most), tally)
+
+
+def _lives(pid: int) -> bool:
+    """Tell whether a process has not ended; its command line is gone before."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return stat.rpartition(") ")[2][:1] not in ("Z", "X")
 
 
 def _finish(victim: _Victim, target: Path, ranks: int, tally: Tally) -> None:
@@ -280,15 +389,29 @@ def main(arguments: Sequence[str]) -> int:
     """Run the command line; return 1 if a law was broken."""
     parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
     parser.add_argument("--kills", type=int, default=100)
-    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--ranks", type=int, default=4, help="of a job, at most")
+    parser.add_argument("--seconds", type=float, default=math.inf, help="of this piece")
+    parser.add_argument(
+        "--log",
+        type=Path,
+        metavar="FILE",
+        help="where every kill is kept; one that exists is gone on with",
+    )
     options = parser.parse_args(arguments)
     results = ROOT / "results"
     results.mkdir(exist_ok=True)
-    begun = time.monotonic()
+    tally = load_tally(options.log) if options.log else Tally()
     with tempfile.TemporaryDirectory(prefix="soak-", dir=results) as folder:
-        tally = soak(options.kills, options.seed, Path(folder), options.ranks)
-    print(f"{time.monotonic() - begun:.0f} s: {tally.text()}")
+        soak(
+            options.kills,
+            Path(folder),
+            most=options.ranks,
+            tally=tally,
+            seconds=options.seconds,
+        )
+    if options.log:
+        options.log.write_text(json.dumps(asdict(tally), indent=1))
+    print(tally.text())
     return 1 if tally.faults else 0
 
 
