@@ -44,10 +44,10 @@ SCENARIOS = {
     "montecarlo": ("montecarlo-pi", "parameters.samples=1e10"),
     "mandelbrot": (
         "mandelbrot-dynamic",
-        "parameters.shape=[800, 800]",
+        "parameters.shape=[2000, 2000]",
         "parameters.center=[-0.8, 0.0]",
         "parameters.extent=[3.0, 3.0]",
-        "parameters.max_iterations=150000",
+        "parameters.max_iterations=20000",
     ),
     "series": ("series-trigonometric", "parameters.terms=1.5e10"),
     "words": ("words", "parameters.inputs=[{inputs}/*.txt]"),
@@ -69,9 +69,12 @@ GROUPS = {
     ", ".join(STOPS): STOPS,
 }
 
-# seconds after a signal in which a job must be over, and a whole run
-PATIENCE = 20.0
-WHOLE = 120.0
+# seconds after a signal in which a job must be over: at once if it kills; after two
+# steps and a checkpoint, which a busy machine draws out, if it asks for a stop
+KILLED, STOPPED = 10.0, 60.0
+
+# seconds that a whole run may take
+WHOLE = 300.0
 
 # seconds after the first sign of progress in which the signal comes
 MOMENT = 1.2
@@ -336,9 +339,10 @@ def _run_to_the_end(victim: _Victim, kills: int, most: int, tally: Tally) -> Non
         known = victim.ranks_of()
         name, whom = victim.strike(process, known)
         struck = time.monotonic()
-        said = _wait(process, PATIENCE if name else WHOLE, tally)
+        patience = (STOPPED if name in STOPS else KILLED) if name else WHOLE
+        said = _wait(process, patience, tally)
         # the ranks outlive an mpirun that is killed for a moment
-        while any(map(_lives, known)) and time.monotonic() - struck < PATIENCE:
+        while any(map(_lives, known)) and time.monotonic() - struck < patience:
             time.sleep(0.02)
         spent = time.monotonic() - struck
         if any(map(_lives, known)):

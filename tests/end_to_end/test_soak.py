@@ -5,9 +5,6 @@ import pytest
 
 from tests.soak import soak
 
-# seconds from a signal to the end of the job
-BOUND = 10.0
-
 
 @pytest.mark.medium
 @pytest.mark.timeout(1500)
@@ -20,4 +17,3 @@ def test_no_kill_loses_a_bit(mpirun, tmp_path, kills):
     assert tally.faults == []
     assert len(tally.kills) >= kills
     assert tally.runs >= 2
-    assert max(kill.seconds for kill in tally.kills) < BOUND
