@@ -19,12 +19,13 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from hpcapp.cli import run_command_line
+from hpcapp.discovery import workload_names
 from hpcapp.errors import Exit
 from hpcapp.studies.schema import schema_path
 
 SCHEMA = json.loads(schema_path().read_text())
 JUDGE = jsonschema.Draft202012Validator(SCHEMA)
-WORKLOADS = ["laplace", "mandelbrot", "montecarlo", "series"]
+WORKLOADS = workload_names()
 SECTIONS = {"run": "Run", "output": "Output", "checkpoint": "Checkpoint"}
 
 SCALARS = (
