@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from math import prod
 
-__all__ = ["Block", "Domain", "Layout", "choose_grid", "part_of", "split"]
+__all__ = ["Block", "Domain", "Layout", "choose_grid", "part_of", "runs", "split"]
 
 Shape = tuple[int, ...]
 
@@ -112,6 +112,42 @@ def part_of(length: int, parts: int, index: int) -> tuple[int, int]:
     base, longer = divmod(length, parts)
     start = index * base + min(index, longer)
     return start, start + base + (index < longer)
+
+
+def runs(shape: Shape, block: Block) -> list[tuple[int, int, int]]:
+    """Return the contiguous runs of a block in an array in C order.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Of the whole array.
+    block : Block
+        A non-empty box of it.
+
+    Returns
+    -------
+    list of (int, int, int)
+        First element in the whole, first one in the block, number of elements.
+
+    Examples
+    --------
+    >>> runs((3, 8), Block((1, 2), (3, 6)))
+    [(10, 0, 4), (18, 4, 4)]
+    >>> runs((3, 8), Block((1, 0), (3, 8)))
+    [(8, 0, 16)]
+    """
+    # trailing axes that the block spans whole join into one run
+    axis = len(shape)
+    while axis > 0 and block.shape[axis - 1] == shape[axis - 1]:
+        axis -= 1
+    axis = max(axis - 1, 0)
+    length = prod(block.shape[axis:])
+    strides = [prod(shape[k + 1 :]) for k in range(len(shape))]
+    origin = sum(i * s for i, s in zip(block.start, strides, strict=True))
+    skips = [0]
+    for extent, stride in zip(block.shape[:axis], strides, strict=False):
+        skips = [skip + stride * i for skip in skips for i in range(extent)]
+    return [(origin + skip, k * length, length) for k, skip in enumerate(skips)]
 
 
 def choose_grid(shape: Shape, ranks: int) -> Shape:

@@ -4,29 +4,25 @@
 import os
 import secrets
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
-from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from mpi4py import MPI
 
-from hpcapp.decomposition import Block
+from hpcapp.decomposition import Block, runs
 
 if TYPE_CHECKING:
     from hpcapp.mpi.comm import Comm
 
 __all__ = ["SharedFile", "blind_ranks", "probe"]
 
-# bytes staged at a time: bounds memory, keeps every count far below 2**31, and stays in
-# the cache between the copy and the write
+# bytes copied before they are written: bounds memory, keeps counts far below 2**31,
+# and stays in the cache between the copy and the write
 STAGE = 1 << 20
-
-# bytes of a row from which on a call for each is cheaper than a copy of all
-LONG = 1 << 14
 
 # each rank writes what it owns: no second copy of the data to aggregators, which
 # cost a factor of three to ten on one node (MPICH's default), and no read-modify
@@ -89,25 +85,8 @@ class SharedFile:
         parts : sequence of (Block, ndarray)
             None empty; the arrays may be views.
         """
-        broken = []
         for block, array in parts:
-            at = offset + dtype.itemsize * _flat(block.start, shape)
-            if _long_rows(array, dtype):
-                steps = [
-                    dtype.itemsize * prod(shape[k + 1 :]) for k in range(len(shape))
-                ]
-                self._guard(partial(self._write_rows, array, at, steps))
-            elif _one_run(block, shape):
-                self._guard(partial(self._write_run, array, dtype, at))
-            else:
-                broken.append((block, array))
-        rounds = int(self._comm.max(np.array([len(broken)], np.int64))[0])
-        for index in range(rounds):
-            part = broken[index] if index < len(broken) else None
-            self._guard(partial(self._write_view, part, offset, shape, dtype))
-        if rounds:
-            # back to plain bytes for the next array's runs
-            self._file.Set_view(0, MPI.BYTE, MPI.BYTE)
+            self._guard(partial(self._write_part, offset, shape, dtype, block, array))
 
     def close(self) -> None:
         """Make the data durable and close; collective.
@@ -131,43 +110,21 @@ class SharedFile:
         except MPI.Exception as error:
             self._fault = self._fault or f"rank {self._comm.rank}: {_reason(error)}"
 
-    def _write_rows(self, array: np.ndarray, at: int, steps: list[int]) -> None:
-        if array.ndim == 1:
-            self._file.Write_at(at, [array, MPI.BYTE])
-            return
-        for row in array:
-            self._write_rows(row, at, steps[1:])
-            at += steps[0]
-        self._comm.clock.beat()
-
-    def _write_run(self, array: np.ndarray, dtype: np.dtype[Any], at: int) -> None:
-        for staged in _staged(array, dtype):
-            self._file.Write_at(at, [staged, MPI.BYTE])
-            self._comm.clock.beat()
-            at += staged.nbytes
-
-    def _write_view(
+    def _write_part(
         self,
-        part: tuple[Block, np.ndarray] | None,
         offset: int,
         shape: tuple[int, ...],
         dtype: np.dtype[Any],
+        block: Block,
+        array: np.ndarray,
     ) -> None:
-        # Set_view is collective: a rank without a part sets a plain one
-        if part is None:
-            self._file.Set_view(0, MPI.BYTE, MPI.BYTE)
-            return
-        block, array = part
-        item = MPI.BYTE.Create_contiguous(dtype.itemsize)
-        view = item.Create_subarray(list(shape), list(block.shape), list(block.start))
-        view.Commit()
-        item.Commit()
-        self._file.Set_view(offset, item, view)
-        for staged in _staged(array, dtype):
-            self._file.Write([staged, MPI.BYTE])
+        item = dtype.itemsize
+        for piece, staged in _staged(block, array, dtype):
+            data = staged.reshape(-1)
+            for at, first, length in runs(shape, piece):
+                run = data[first : first + length]
+                self._file.Write_at(offset + item * at, [run, MPI.BYTE])
             self._comm.clock.beat()
-        view.Free()
-        item.Free()
 
 
 def _reason(error: BaseException) -> str:
@@ -265,34 +222,19 @@ def _read_back(path: str, size: int, fault: str) -> str:
     return fault
 
 
-def _long_rows(array: np.ndarray, dtype: np.dtype[Any]) -> bool:
-    """Tell whether a view's rows are long enough to be written without a copy."""
-    if array.ndim < 2 or array.flags.c_contiguous or array.dtype != dtype:
-        return False
-    length = array.shape[-1] * dtype.itemsize
-    return array.strides[-1] == dtype.itemsize and LONG <= length < STAGE
-
-
-def _one_run(block: Block, shape: tuple[int, ...]) -> bool:
-    """Tell whether a block is one run of bytes in the file."""
-    axis = 0
-    while axis < len(shape) and block.stop[axis] - block.start[axis] == 1:
-        axis += 1
-    return block.shape[axis + 1 :] == shape[axis + 1 :]
-
-
-def _flat(index: tuple[int, ...], shape: tuple[int, ...]) -> int:
-    return sum(i * prod(shape[axis + 1 :]) for axis, i in enumerate(index))
-
-
-def _staged(array: np.ndarray, dtype: np.dtype[Any]) -> Any:
-    """Yield an array's elements in C order, in contiguous pieces of bounded size."""
-    rows = array.reshape(1) if array.ndim == 0 else array
-    width = max(1, rows[:1].size * dtype.itemsize)
-    if width > STAGE and rows.ndim > 1:
-        for row in rows:
-            yield from _staged(row, dtype)
+def _staged(
+    block: Block, array: np.ndarray, dtype: np.dtype[Any]
+) -> Iterator[tuple[Block, np.ndarray]]:
+    """Cut a block into pieces of bounded size, long rows; with each its values."""
+    if array.size * dtype.itemsize <= STAGE or array.size == 1:
+        yield block, np.ascontiguousarray(array, dtype)
         return
+    axis = next(k for k, extent in enumerate(array.shape) if extent > 1)
+    width = array.size // array.shape[axis] * dtype.itemsize
     step = max(1, STAGE // width)
-    for at in range(0, len(rows), step):
-        yield np.ascontiguousarray(rows[at : at + step], dtype)
+    for at in range(0, array.shape[axis], step):
+        end = min(at + step, array.shape[axis])
+        start, stop = list(block.start), list(block.stop)
+        start[axis], stop[axis] = block.start[axis] + at, block.start[axis] + end
+        inner = array[(*(slice(None),) * axis, slice(at, end))]
+        yield from _staged(Block(tuple(start), tuple(stop)), inner, dtype)

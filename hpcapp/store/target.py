@@ -2,10 +2,10 @@
 """Where parts of an array go in a file: boxes of variables, runs of bytes."""
 
 from dataclasses import dataclass
-from math import prod
 
 import numpy as np
 
+from hpcapp import decomposition
 from hpcapp.decomposition import Block
 from hpcapp.fields import Part
 
@@ -104,20 +104,8 @@ def runs(target: Target, block: Block) -> list[tuple[int, int, int]]:
     list of (int, int, int)
         Byte in the file, byte in the block's C-ordered data, length in bytes.
     """
-    item = np.dtype(target.dtype).itemsize
-    shape = target.shape
-    # trailing axes that the block spans whole join into one run
-    axis = len(shape)
-    while axis > 0 and block.shape[axis - 1] == shape[axis - 1]:
-        axis -= 1
-    axis = max(axis - 1, 0)
-    length = item * prod(block.shape[axis:])
-    strides = [item * prod(shape[k + 1 :]) for k in range(len(shape))]
-    origin = (target.offset or 0) + sum(
-        i * s for i, s in zip(block.start, strides, strict=True)
-    )
-    found: list[tuple[int, int, int]] = []
-    for number, index in enumerate(np.ndindex(*block.shape[:axis])):
-        skip = sum(i * s for i, s in zip(index, strides[:axis], strict=True))
-        found.append((origin + skip, number * length, length))
-    return found
+    item, begin = np.dtype(target.dtype).itemsize, target.offset or 0
+    return [
+        (begin + item * at, item * first, item * length)
+        for at, first, length in decomposition.runs(target.shape, block)
+    ]

@@ -42,7 +42,9 @@ def cut(array, block):
 def blocks_of(kind, comm, shape):
     """Return this rank's blocks: one, bands of rows, or scattered tiles."""
     if kind == "block":
-        layout = Layout.choose(Domain(("a", "b", "c")[: len(shape)], shape), comm.size)
+        layout = Layout.choose(
+            Domain(("a", "b", "c", "d")[: len(shape)], shape), comm.size
+        )
         return [layout.block(comm.rank)]
     step = (3,) if kind == "bands" else (3, 4)
     step = (*step, *shape[len(step) :])
@@ -251,15 +253,17 @@ def test_large_parts_go_in_pieces(comm, folder, monkeypatch):
         comm.barrier()
 
 
-@pytest.mark.parametrize("shape", [(29, 31), (5, 7, 16)])
+@pytest.mark.parametrize("shape", [(29, 31), (5, 7, 16), (3, 2, 5, 6)])
 @pytest.mark.parametrize("kind", ["block", "tiles"])
-def test_rows_that_are_long_are_written_as_they_lie(
-    comm, folder, monkeypatch, shape, kind
+@pytest.mark.parametrize("stage", [1, 40, 400])
+def test_pieces_may_end_within_rows_and_planes(
+    comm, folder, monkeypatch, shape, kind, stage
 ):
-    monkeypatch.setattr("hpcapp.mpi.files.LONG", 8)
+    # bytes: less than an element, than a row, than a plane
+    monkeypatch.setattr("hpcapp.mpi.files.STAGE", stage)
     data = whole(shape, "float64")
     parts = [cut(data, block) for block in blocks_of(kind, comm, shape)]
-    dims = ("z", "y", "x")[-len(shape) :]
+    dims = ("k", "z", "y", "x")[-len(shape) :]
     fields = [Field("u", dims, "1", "values", distributed=True)]
     path = str(folder / "file.nc")
     job = Job(path, fields, Domain(dims, shape), "direct", lambda clocks: {})
@@ -329,7 +333,7 @@ def test_a_rank_that_cannot_write_is_named_on_all_ranks(
         raise MPI.Exception(MPI.ERR_NO_SPACE)
 
     if comm.rank == broken:
-        monkeypatch.setattr("hpcapp.mpi.files.SharedFile._write_run", refuse)
+        monkeypatch.setattr("hpcapp.mpi.files.SharedFile._write_part", refuse)
     assert f"rank {broken}: " in probe(comm, str(folder))
     block = blocks_of("bands", comm, (3 * comm.size, 4))
     job = Job(
