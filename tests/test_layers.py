@@ -16,7 +16,7 @@ PACKAGE = Path(__file__).parent.parent / "hpcapp"
 
 # a folder stands for all modules inside; "" is hpcapp itself
 LAYERS = (
-    ("", "errors", "clock", "postfix"),
+    ("", "errors", "clock", "postfix", "writeback"),
     ("yaml_source", "log", "decomposition", "expression_kernels"),
     ("reduction_kernels", "checksum_kernels"),
     ("messages", "expression", "evaluation", "reduction", "checksum"),

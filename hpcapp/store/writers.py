@@ -18,6 +18,7 @@ from hpcapp.errors import ConfigError, RunDirectoryError
 from hpcapp.fields import Part
 from hpcapp.store.collective import missing, write_hdf5, write_netcdf
 from hpcapp.store.target import Target, cut, inside, runs
+from hpcapp.writeback import Writeback
 
 if TYPE_CHECKING:
     from hpcapp.config import Output
@@ -231,6 +232,7 @@ class _Sink:
     def __init__(self, path: str) -> None:
         self._path, self._fault, self._descriptor = path, "", -1
         self._file: Any = None
+        self._writeback = Writeback(path)
         self._guard(self._open)
 
     def write(self, target: Target, block: Block, array: np.ndarray) -> None:
@@ -245,6 +247,7 @@ class _Sink:
         if self._descriptor >= 0:
             self._guard(lambda: os.fsync(self._descriptor))
             os.close(self._descriptor)
+        self._writeback.close()
         return self._fault
 
     def _open(self) -> None:
@@ -256,8 +259,11 @@ class _Sink:
             self._library()[target.name][inside(target, block)] = data
             return
         view = data.reshape(-1).view(np.uint8).data
-        for offset, first, length in runs(target, block):
+        places = runs(target, block)
+        for offset, first, length in places:
             _write_bytes(self._descriptor, view[first : first + length], offset)
+        stop = places[-1][0] + places[-1][2]
+        self._writeback.wrote(places[0][0], stop, data.nbytes)
 
     def _library(self) -> Any:
         if self._file is None:

@@ -261,6 +261,8 @@ def test_pieces_may_end_within_rows_and_planes(
 ):
     # bytes: less than an element, than a row, than a plane
     monkeypatch.setattr("hpcapp.mpi.files.STAGE", stage)
+    # the disk is told after every piece
+    monkeypatch.setattr("hpcapp.writeback.SHARE", 1)
     data = whole(shape, "float64")
     parts = [cut(data, block) for block in blocks_of(kind, comm, shape)]
     dims = ("k", "z", "y", "x")[-len(shape) :]
