@@ -148,6 +148,25 @@ def written(path):
     return u, secret
 
 
+@pytest.mark.parametrize("name", ["c.nc", "c.h5"])
+def test_large_variables_begin_at_whole_stripes_and_small_ones_side_by_side(
+    tmp_path, name
+):
+    # 8 MB each, and 8 kB each
+    large = [field(f"u{k}", ("y", "x"), distributed=True) for k in range(2)]
+    small = [field(f"v{k}", ("x",), distributed=True) for k in range(2)]
+    entries = [Entry(f, (1000, 1000)) for f in large]
+    entries += [Entry(f, (1000,)) for f in small]
+    offsets = create(str(tmp_path / name), entries)
+    assert [offsets[f.name] % (1 << 20) for f in large] == [0, 0]
+    assert abs(offsets["v1"] - offsets["v0"]) < 1 << 14
+    # what the library was told holds for this file alone
+    with netCDF4.Dataset(tmp_path / "other.nc", "w") as file:
+        file.createDimension("x", 1 << 20)
+        file.createVariable("x", "f8", ("x",), contiguous=True)[:] = 1
+    assert (tmp_path / "other.nc").stat().st_size < (8 << 20) + 20000
+
+
 def test_what_is_written_at_the_offsets_is_what_libraries_read(tmp_path):
     u, secret = written(tmp_path / "c.nc")
     with netCDF4.Dataset(tmp_path / "c.nc") as file:

@@ -7,9 +7,13 @@ from typing import Any
 
 from hpcapp.fields import Field
 
-__all__ = ["STATE_GROUP", "Entry", "chunks", "describe_variable"]
+__all__ = ["ALIGNMENT", "STATE_GROUP", "Entry", "chunks", "describe_variable"]
 
 STATE_GROUP = "state"
+
+# variables of so many bytes begin at a multiple of so many: whole pages, and stripes of
+# parallel file systems, belong to one rank
+ALIGNMENT = (1 << 22, 1 << 20)
 
 # bytes of a chunk of a compressed variable: what the caches of HDF5 hold by default
 CHUNK = 1 << 20

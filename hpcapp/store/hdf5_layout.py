@@ -11,7 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from hpcapp.store.entry import STATE_GROUP, Entry, chunks, describe_variable
+from hpcapp.store.entry import (
+    ALIGNMENT,
+    STATE_GROUP,
+    Entry,
+    chunks,
+    describe_variable,
+)
 
 __all__ = ["SUFFIX", "create_hdf5", "set_hdf5_attributes"]
 
@@ -32,7 +38,10 @@ def create_hdf5(path: str, entries: Sequence[Entry], compression: int) -> None:
     """
     import h5netcdf
 
-    with h5netcdf.File(path, "w") as file:
+    least, multiple = ALIGNMENT
+    with h5netcdf.File(
+        path, "w", alignment_threshold=least, alignment_interval=multiple
+    ) as file:
         for entry in entries:
             for name, length in zip(entry.field.dims, entry.shape, strict=True):
                 if name not in file.dimensions:

@@ -6,12 +6,19 @@ the root group, fields that are only saved stand in the group `state`.
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
-from hpcapp.store.entry import STATE_GROUP, Entry, chunks, describe_variable
+from hpcapp.store.entry import (
+    ALIGNMENT,
+    STATE_GROUP,
+    Entry,
+    chunks,
+    describe_variable,
+)
 from hpcapp.store.hdf5_layout import SUFFIX, create_hdf5, set_hdf5_attributes
 
 __all__ = ["FORMAT", "create", "finish", "set_attributes"]
@@ -67,7 +74,10 @@ def _is_plain_hdf5(path: str) -> bool:
 def _create_netcdf(path: str, entries: Sequence[Entry], compression: int) -> None:
     import netCDF4
 
-    with netCDF4.Dataset(path, "w", format="NETCDF4", clobber=True) as file:
+    with (
+        _aligned(netCDF4),
+        netCDF4.Dataset(path, "w", format="NETCDF4", clobber=True) as file,
+    ):
         for entry in entries:
             for name, length in zip(entry.field.dims, entry.shape, strict=True):
                 if name not in file.dimensions:
@@ -77,6 +87,22 @@ def _create_netcdf(path: str, entries: Sequence[Entry], compression: int) -> Non
             if not entry.field.published:
                 group = file.createGroup(STATE_GROUP)
             _create_variable(group, entry, compression)
+
+
+@contextmanager
+def _aligned(library: Any) -> Iterator[None]:
+    """Have large variables begin where pages of memory and stripes of disks do."""
+    # since netcdf-c 4.9.0; with an older one all is right, and slower
+    if not getattr(library, "__has_set_alignment__", False):
+        yield
+        return
+    # 0 where nobody has set any, which cannot be set again: 1 means the same
+    before = [max(1, number) for number in library.get_alignment()]
+    library.set_alignment(*ALIGNMENT)
+    try:
+        yield
+    finally:
+        library.set_alignment(*before)
 
 
 def _create_variable(group: Any, entry: Entry, compression: int) -> None:
