@@ -4,6 +4,7 @@
 Raises; never aborts or exits, so that a notebook engine survives it.
 """
 
+import json
 import os
 import time
 from collections.abc import Generator, Iterator
@@ -23,6 +24,7 @@ from hpcapp.session import Outcome, Session, tabulate
 from hpcapp.snapshots import Snapshots
 from hpcapp.status import Status, earlier_starts
 from hpcapp.store.checkpoints import find_checkpoints, new_checkpoint, prune
+from hpcapp.store.fingerprints import fingerprints
 from hpcapp.store.provenance import Origin, describe
 from hpcapp.store.save import Job, save, warm_up
 from hpcapp.store.writers import choose_writer
@@ -354,6 +356,7 @@ class _Run:
         extendable = bool(self.workload.extendable())
         fields = [f for f in self.workload.fields() if f.published or extendable]
         last = ending(answer, self.work, self.workload.unit)
+        last |= self._inputs()
         self.snapshots.finish(state)
         checksum = self._save(path, fields, state, last, self.layout.domain)
         if self.comm.root:
@@ -376,6 +379,14 @@ class _Run:
             work=self.work,
             unit=self.workload.unit,
         )
+
+    def _inputs(self) -> dict[str, str]:
+        """Return the attribute that tells the files that were read, if any."""
+        with self.clock.phase("io"):
+            paths = self.comm.on_root(self.workload.input_files)
+            if not paths:
+                return {}
+            return {"hpcapp_inputs": json.dumps(fingerprints(self.comm, paths))}
 
 
 def _end(steps: Iterator[Step]) -> None:

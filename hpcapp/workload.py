@@ -7,7 +7,7 @@ crank, so no workload writes a line about files, signals or logs.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -161,6 +161,16 @@ class Workload(ABC):
             With its argument `key`, such as ``parameters.inputs``, and without
             the place of the configuration, which the caller knows.
         """
+
+    def input_files(self) -> Sequence[str]:
+        """Return the files that are read; called on rank 0 after the last step.
+
+        Returns
+        -------
+        sequence of str
+            Their sizes and SHA-256 are kept with the result; by default there are none.
+        """
+        return ()
 
     def extendable(self) -> frozenset[str]:
         """Return the parameters that may grow after the end; pure.

@@ -2,6 +2,8 @@
 """Climate: means against xarray, points against a search by hand, bad input."""
 
 import glob
+import hashlib
+import json
 import os
 from pathlib import Path
 
@@ -26,8 +28,6 @@ REAL = Path(os.environ.get("HPCAPP_TEST_DATA", ROOT / ".." / "shared" / "data"))
 
 def configure(inputs, **parameters):
     """Return the problem of a workload climate."""
-    import json
-
     values = {"inputs": [str(path) for path in inputs], **parameters}
     text = f"workload: climate\nparameters: {json.dumps(values)}\n"
     return parse_problem(text, "c.yaml", environ={})
@@ -86,6 +86,11 @@ def test_all_means_are_those_of_xarray(hpcapp, tmp_path, pattern, lon, lat):
             apart = np.abs(found - values) / (values + 273.15)
             assert np.nanmax(apart, initial=0.0) < 1e-12, name
         assert got["time"].size == len(expected["global_mean"])
+        inputs = json.loads(got.attrs["hpcapp_inputs"])
+    paths = sorted(glob.glob(pattern))
+    assert [entry["path"] for entry in inputs] == paths
+    digests = [hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in paths]
+    assert [entry["sha256"] for entry in inputs] == digests
 
 
 def test_running_mean_keeps_what_rounding_loses():

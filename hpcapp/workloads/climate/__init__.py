@@ -205,6 +205,10 @@ class Climate(Workload):
         except ValueError as error:
             raise ConfigError(str(error), key="parameters.units") from None
 
+    def input_files(self) -> list[str]:
+        """Return the input files in order."""
+        return self.files
+
     def warm_up(self, device: Device) -> None:  # noqa: ARG002
         """Compile the exact sum."""
         reduction.add(reduction.zeros(), np.zeros(2))

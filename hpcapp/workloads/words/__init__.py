@@ -70,6 +70,10 @@ class Words(Workload):
     def _books(self) -> list[Book]:
         return make_books(find_files(self.parameters.inputs), self.parameters.merge)
 
+    def input_files(self) -> list[str]:
+        """Return the files of all books."""
+        return [file.path for book in self._books for file in book.files]
+
     def memory(self, layout: Layout, rank: int) -> int:  # noqa: ARG002
         """Return the bytes of numbers and positions of words, and of tables.
 
