@@ -174,29 +174,35 @@ class Reader:
         """
         for piece in self.pieces:
             with open(piece.path, "rb", buffering=0) as stream:
-                summed = piece.first
-                for chunk in self._chunks(stream, piece):
-                    reach = chunk.base - piece.base + chunk.data.size
+                # before the first word may be the end of one that another reader has
+                begin = min(piece.begin // 8 * 8, piece.last)
+                summed = self._sum_up_to(stream, piece, piece.first, begin)
+                for chunk, cells in self._chunks(stream, piece):
+                    summed = self._add_sum(piece, summed, cells)
                     yield chunk
-                    summed = self._add_sum(stream, piece, summed, reach)
-                self._add_sum(stream, piece, summed, piece.last)
+                self._sum_up_to(stream, piece, summed, piece.last)
 
-    def _chunks(self, stream: Any, piece: Piece) -> Iterator[Chunk]:
+    def _chunks(self, stream: Any, piece: Piece) -> Iterator[tuple[Chunk, "_Cells"]]:
         at = piece.begin
         if at == 0 and self.skip_mark and os.pread(stream.fileno(), 3, 0) == MARK:
             at = min(len(MARK), piece.end)
         while at < piece.end:
-            data = self._read(stream, piece, at, min(self._buffer.size, piece.end - at))
-            size = data.size if at + data.size == piece.end else _after_blank(data)
-            if size == 0:
+            # reading begins at a 64-bit word of the file, for the checksum
+            start = at // 8 * 8
+            cells = self._read(stream, piece, start, piece.end)
+            data = cells.data[at - start :]
+            if start + cells.data.size < piece.end:
+                data = data[: _after_blank(data)]
+            if data.size == 0:
                 self._buffer = np.empty(2 * self._buffer.size, np.uint8)
                 continue
-            yield Chunk(data[:size], piece.base + at)
-            at += size
+            yield Chunk(data, piece.base + at), cells
+            at += data.size
 
-    def _read(self, stream: Any, piece: Piece, at: int, size: int) -> NDArray[np.uint8]:
-        data, have = self._buffer[:size], 0
-        while have < size:
+    def _read(self, stream: Any, piece: Piece, at: int, end: int) -> "_Cells":
+        """Read from a 64-bit word on: as much as there is room for, or up to an end."""
+        data, have = self._buffer[: min(self._buffer.size, end - at)], 0
+        while have < data.size:
             got = os.preadv(stream.fileno(), [data[have:].data], at + have)
             if got == 0:
                 raise HpcappError(
@@ -204,20 +210,37 @@ class Reader:
                     "when the run started: do not change a file that is read"
                 )
             have += got
-        return data
+        return _Cells(at, data)
 
-    def _add_sum(self, stream: Any, piece: Piece, at: int, reach: int) -> int:
-        """Add blocks to the checksum until it has come as far as the words."""
-        while at < min(reach, piece.last):
-            # the buffer is free now, and the file's pages are still in memory
-            data = self._read(stream, piece, at, min(self.chunk, piece.last - at))
-            block = np.zeros((data.size + 7) // 8, np.uint64)
-            block.view(np.uint8)[: data.size] = data
-            cells = (piece.size + 7) // 8
-            found = checksum_block(block, (at // 8,), (cells,))
-            self.sums[piece.file] = self.sums.get(piece.file, 0) + found & 2**64 - 1
-            at += data.size
+    def _sum_up_to(self, stream: Any, piece: Piece, at: int, end: int) -> int:
+        """Read what the checksum still lacks before a byte, and add it."""
+        while at < end:
+            at = self._add_sum(piece, at, self._read(stream, piece, at, end))
         return at
+
+    def _add_sum(self, piece: Piece, at: int, cells: "_Cells") -> int:
+        """Add whole 64-bit words from byte `at` on; return the byte after them."""
+        end = min(cells.at + cells.data.size, piece.last)
+        if end < piece.size:
+            end = end // 8 * 8
+        if at >= end:
+            return at
+        data = cells.data[at - cells.at : end - cells.at]
+        if data.size % 8:
+            # the file ends within a word: filled up with zeros
+            data = np.concatenate((data, np.zeros(-data.size % 8, np.uint8)))
+        whole = (piece.size + 7) // 8
+        found = checksum_block(data.view(np.uint64), (at // 8,), (whole,))
+        self.sums[piece.file] = self.sums.get(piece.file, 0) + found & 2**64 - 1
+        return end
+
+
+@dataclass(frozen=True)
+class _Cells:
+    """Bytes of a file from a 64-bit word on; a view of the buffer."""
+
+    at: int
+    data: NDArray[np.uint8]
 
 
 def _after_blank(data: NDArray[np.uint8]) -> int:
