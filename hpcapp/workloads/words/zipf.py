@@ -5,7 +5,7 @@ Written out, since the import of scipy.optimize takes as long as counting 60 MB.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +17,8 @@ METHODS = ("top10", "loglog", "mle")
 # iterations at most; few are needed
 STEPS = 100
 
-# places worked on at a time
-BLOCK = 1 << 20
+# places worked on at a time: they stay in the cache
+BLOCK = 1 << 15
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -95,11 +95,12 @@ def _loglog(counts: Integers, words: Integers) -> tuple[float, float]:
         return math.nan, math.nan
     y, logs = np.log(counts), _log_sums(words)
     mean_x, mean_y = logs.sum() / n, (words * y).sum() / n
-    variance = _over_places(lambda x: (np.log(x) - mean_x) ** 2, n)
+    squares = (((np.log(x) - mean_x) ** 2).sum() for x in _blocks(n))
+    variance = math.fsum(map(float, squares))
     slope = float(((logs - words * mean_x) * (y - mean_y)).sum() / variance)
     # residuals of places with one count lie on a line: sums of x and x^2 tell all
-    squares = ((y - mean_y) ** 2 * words).sum() - slope**2 * variance
-    error = math.sqrt(max(0.0, float(squares)) / (n - 2) / variance)
+    left = ((y - mean_y) ** 2 * words).sum() - slope**2 * variance
+    error = math.sqrt(max(0.0, float(left)) / (n - 2) / variance)
     return slope, error
 
 
@@ -111,10 +112,10 @@ def _mle(counts: Integers, words: Integers) -> tuple[float, float]:
 
     def moments(s: float) -> tuple[float, float]:
         """Return mean and variance of log place at an exponent."""
-        weight = _over_places(lambda x: x**s, n)
-        first = _over_places(lambda x: x**s * np.log(x), n) / weight
-        second = _over_places(lambda x: x**s * (np.log(x) - first) ** 2, n) / weight
-        return first, second
+        sums = [_weigh(s, mean, block) for block in _blocks(n)]
+        weight, first, second = (math.fsum(parts) for parts in zip(*sums, strict=True))
+        shift = first / weight
+        return mean + shift, second / weight - shift**2
 
     # the mean grows with s, and its slope is the variance: Newton's method, kept
     # between ends at which it is below and above
@@ -130,12 +131,22 @@ def _mle(counts: Integers, words: Integers) -> tuple[float, float]:
     return s, 1 / math.sqrt(total * moments(s)[1])
 
 
-def _over_places(function: Callable[[Floats], Floats], n: int) -> float:
-    """Return the sum of a function over places 1 to n."""
-    return math.fsum(
-        float(function(np.arange(at, min(at + BLOCK, n + 1), dtype=float)).sum())
-        for at in range(1, n + 1, BLOCK)
-    )
+def _weigh(s: float, mean: float, places: Floats) -> tuple[float, float, float]:
+    """Return sums of place^s: alone, by the deviation of log place, by its square."""
+    logs = np.log(places)
+    weights = np.exp(s * logs)
+    logs -= mean
+    parts = [weights.sum()]
+    for _ in range(2):
+        weights *= logs
+        parts.append(weights.sum())
+    return float(parts[0]), float(parts[1]), float(parts[2])
+
+
+def _blocks(n: int) -> Iterator[Floats]:
+    """Yield the places 1 to n, some at a time."""
+    for at in range(1, n + 1, BLOCK):
+        yield np.arange(at, min(at + BLOCK, n + 1), dtype=float)
 
 
 def _log_sums(words: Integers) -> Floats:
