@@ -6,6 +6,9 @@ from numba import njit
 
 __all__ = ["correlate_cpu", "locate_cpu"]
 
+# runs that are looked at together
+BLOCK = 1024
+
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def locate_cpu(
@@ -40,20 +43,27 @@ def locate_cpu(
     int
         Number of the word after the last.
     """
-    for i in range(ids.size):
-        found = np.int64(place[ids[i]])
-        if found >= 0:
-            positions[cursor[found]] = at
-            cursor[found] += 1
-        if found >= -1:
-            at += 1
-            continue
-        for k in range(starts[-2 - found], starts[-1 - found]):
-            if places[k] >= 0:
-                positions[cursor[places[k]]] = at
-                cursor[places[k]] += 1
-            at += 1
-    return at
+    near = np.empty(BLOCK, np.int64)
+    for begin in range(0, ids.size, BLOCK):
+        # first the few that matter, without a branch
+        n = np.uint64(0)
+        for i in range(begin, min(begin + BLOCK, ids.size)):
+            near[n] = i
+            n += np.uint64(place[np.uint64(ids[i])] != -1)
+        for j in range(n):
+            here = np.int64(place[np.uint64(ids[near[j]])])
+            if here >= 0:
+                positions[cursor[here]] = at + near[j]
+                cursor[here] += 1
+                continue
+            # a run that is no word, or several, moves those behind it
+            at -= 1
+            for k in range(starts[-2 - here], starts[-1 - here]):
+                at += 1
+                if places[k] >= 0:
+                    positions[cursor[places[k]]] = at + near[j]
+                    cursor[places[k]] += 1
+    return at + ids.size
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
