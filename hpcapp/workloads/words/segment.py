@@ -11,8 +11,9 @@ from hpcapp.workloads.words.spelling import (
     spell_letters,
     spell_words,
 )
+from hpcapp.workloads.words.table import PADDING
 
-__all__ = ["Segment"]
+__all__ = ["Segment", "Text"]
 
 DELIMITERS = b".,;:?$@^<>#%`!*-=()[]{}/\"'"
 """The characters that become blanks."""
@@ -88,18 +89,17 @@ class Segment:
             If a file cannot be read as far as it should.
         """
         words, blanks = word_table(), blank_table()
-        text = np.zeros(0, np.uint8)
+        text = Text()
         reader = Reader(self.pieces, self.skip_mark, CHUNK)
         for chunk in reader.chunks():
-            size = chunk.data.size
-            if text.size < size + 16:
-                text = np.zeros((size + 23) // 8 * 8, np.uint8)
-            translate(text, chunk.data, words)
-            self.ids.append(self.spelling.table.scan(text, size, chunk.base))
+            number = text.split(chunk.data, words)
+            table = self.spelling.table
+            self.ids.append(table.count(text.cells, text.bounds, number, chunk.base))
             self.spelling.resolve()
             if self.letters is not None:
-                translate(text, chunk.data, blanks)
-                self.letters.table.scan(text, size, chunk.base)
+                number = text.split(chunk.data, blanks)
+                table = self.letters.table
+                table.count(text.cells, text.bounds, number, chunk.base)
                 self.letters.resolve()
         self.sums = reader.sums
 
@@ -109,18 +109,41 @@ class Segment:
         return ids
 
 
-def translate(text: Bytes, data: Bytes, table: Bytes) -> None:
-    """Write translated bytes and zeros behind them.
+class Text:
+    """Translated bytes and where words are in them; buffers that are used again.
 
-    Parameters
+    Attributes
     ----------
-    text : uint8[>= n + 16]
-        Written.
-    data : uint8[n]
-        The bytes.
-    table : uint8[256]
-        From `word_table` or `blank_table`.
+    cells : uint64[n]
+        The text, the first byte lowest, with padding.
+    bounds : int64[m]
+        Begin and end of each word, in bytes.
     """
-    from hpcapp.workloads.words.table_kernels import translate_cpu
 
-    translate_cpu(text, data, data.size, table)
+    def __init__(self) -> None:
+        self.cells = np.zeros(0, np.uint64)
+        self.bounds = np.zeros(0, np.int64)
+
+    def split(self, data: Bytes, table: Bytes) -> int:
+        """Translate bytes and find the words.
+
+        Parameters
+        ----------
+        data : uint8[n]
+            The bytes.
+        table : uint8[256]
+            From `word_table` or `blank_table`.
+
+        Returns
+        -------
+        int
+            How many words there are.
+        """
+        from hpcapp.workloads.words.text_kernels import split_cpu, translate_cpu
+
+        if 8 * self.cells.size < data.size + PADDING:
+            self.cells = np.zeros((data.size + PADDING + 7) // 8, np.uint64)
+            # of which only as much is ever touched as there are words
+            self.bounds = np.empty(data.size + 16, np.int64)
+        translate_cpu(self.cells.view(np.uint8), data, data.size, table)
+        return int(split_cpu(self.bounds, self.cells, data.size))

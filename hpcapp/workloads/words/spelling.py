@@ -96,10 +96,14 @@ class Spelling:
         BadBytesError
             At the first byte that is wrong, if errors are strict.
         """
-        entries = self.table.entries
-        new = np.flatnonzero(entries.high()[self._seen :]) + self._seen
-        for number in new.tolist():
-            run, first = entries.text(number), int(entries.first[number])
+        entries, seen = self.table.entries_from(self._seen), self._seen
+        self._seen += entries.size
+        for place in np.flatnonzero(entries.high()).tolist():
+            run, first, number = (
+                entries.text(place),
+                int(entries.first[place]),
+                seen + place,
+            )
             try:
                 text = run.decode("utf-8", self.errors)
             except UnicodeDecodeError as error:
@@ -107,7 +111,6 @@ class Spelling:
             genuine = run.count(REPLACEMENT.encode())
             self._replaced[number] = text.count(REPLACEMENT) - genuine
             self.words_of[number] = [w.encode() for w in self.rule(text)]
-        self._seen = entries.size
 
     @property
     def replaced(self) -> int:

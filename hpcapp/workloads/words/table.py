@@ -8,10 +8,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Entries", "Table"]
+__all__ = ["BLOCK", "PADDING", "Entries", "Table"]
 
 # of a new table; it doubles
 SMALLEST = 1 << 10
+
+BLOCK = 512
+"""Words that are looked up together: a table has room for as many."""
+
+PADDING = 24
+"""Zeros behind a text, which is read in whole 64-bit words from any byte on."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +137,8 @@ class Table:
 
     def __init__(self) -> None:
         self._used = np.zeros(2, np.int64)
-        self._slots = np.zeros((2 * SMALLEST, 2), np.uint64)
+        self._slots = np.zeros(2 * SMALLEST, np.uint32)
+        self._heads = np.zeros((SMALLEST + 1, 2), np.uint64)
         self._arena = np.zeros(2 * SMALLEST, np.uint64)
         self._begin = np.zeros(SMALLEST, np.int64)
         self._length = np.zeros(SMALLEST, np.int32)
@@ -146,112 +153,130 @@ class Table:
     @property
     def entries(self) -> Entries:
         """What the table holds, in the order in which it came; views."""
+        return self.entries_from(0)
+
+    def entries_from(self, number: int) -> Entries:
+        """Return what the table holds from an entry on; views."""
         n, used = self._used.tolist()
         return Entries(
             self._arena[:used],
-            self._begin[:n],
-            self._length[:n],
-            self._count[:n],
-            self._first[:n],
+            self._begin[number:n],
+            self._length[number:n],
+            self._count[number:n],
+            self._first[number:n],
         )
 
-    def scan(self, text: NDArray[np.uint8], size: int, base: int) -> NDArray[np.int32]:
-        """Count the words of a translated text.
+    def count(
+        self,
+        words: NDArray[np.uint64],
+        bounds: NDArray[np.int64],
+        number: int,
+        base: int,
+    ) -> NDArray[np.int32]:
+        """Count the words of a text.
 
         Parameters
         ----------
-        text : uint8[n]
-            0 between words; at least 16 zeros behind it; n a multiple of 8.
-        size : int
-            Bytes of the text.
+        words : uint64[n]
+            The text, with padding.
+        bounds : int64[>= 2 number]
+            Begin and end of each word, in bytes.
+        number : int
+            Words.
         base : int
             What is added to bytes of the text for `Entries.first`.
 
         Returns
         -------
-        int32[words]
+        int32[number]
             The entry of each word.
         """
-        from hpcapp.workloads.words.table_kernels import scan_words_cpu
+        from hpcapp.workloads.words.table_kernels import count_ids_cpu
 
-        ids = np.empty(size // 2 + 1, np.int32)
-        head = np.array([0, 0, size], np.int64)
-        words = text.view(np.uint64)
-        while head[0] < size:
-            scan_words_cpu(ids, head, text, words, base, *self._arrays)
-            if head[0] < size:
-                self._grow()
-        # not a view: most of it was never written, but would count as used
-        return ids[: head[1]].copy()
+        seen = self.size
+        ids = self._number(words, bounds, number)
+        count_ids_cpu(self._count, self._first, ids, seen, bounds, base)
+        return ids
 
     def add(self, entries: Entries) -> None:
-        """Add words with their counts; the lowest first place of each is kept."""
-        from hpcapp.workloads.words.table_kernels import insert_words_cpu
+        """Add words with their counts; the lowest first place of each is kept.
 
-        words, starts = _terminated(entries)
-        head = np.zeros(1, np.int64)
-        while head[0] < entries.size:
-            insert_words_cpu(
-                head, words, starts, entries.count, entries.first, *self._arrays
-            )
-            if head[0] < entries.size:
-                self._grow()
+        Their texts stand one behind the other.
+        """
+        from hpcapp.workloads.words.table_kernels import add_counts_cpu
+
+        seen = self.size
+        ids = self._number(*_as_text(entries), entries.size)
+        add_counts_cpu(
+            self._count, self._first, ids, seen, entries.count, entries.first
+        )
 
     def find(self, entries: Entries) -> NDArray[np.int64]:
         """Return where words stand in the table, -1 for one that does not."""
-        from hpcapp.workloads.words.table_kernels import find_words_cpu
+        from hpcapp.workloads.words.table_kernels import find_cpu
 
         found = np.empty(entries.size, np.int64)
-        find_words_cpu(
-            found,
-            *_terminated(entries),
-            self._slots,
-            self._arena,
-            self._begin,
-            self._length,
-        )
+        text = _as_text(entries)
+        find_cpu(found, *text, self._slots, self._heads, self._arena, self._begin)
         return found
 
-    @property
-    def _arrays(self) -> tuple[Any, ...]:
-        return (
-            self._used,
-            self._slots,
-            self._arena,
-            self._begin,
-            self._length,
-            self._count,
-            self._first,
-        )
+    def _number(
+        self, words: NDArray[np.uint64], bounds: NDArray[np.int64], number: int
+    ) -> NDArray[np.int32]:
+        """Return the entry of each word; append those that are new."""
+        from hpcapp.workloads.words.table_kernels import number_cpu
 
-    def _grow(self) -> None:
-        """Make room for twice as many words and for a longer one."""
-        from hpcapp.workloads.words.table_kernels import refill_slots_cpu
+        ids, done = np.empty(number, np.int32), 0
+        while done < number:
+            done = number_cpu(
+                ids,
+                done,
+                words,
+                bounds,
+                self._used,
+                self._slots,
+                self._heads,
+                self._arena,
+                self._begin,
+                self._length,
+            )
+            if done < number:
+                end = 2 * min(number, done + BLOCK)
+                self._grow(int(bounds[end - 1] - bounds[2 * done]))
+        return ids
 
-        n = int(self._used[0])
-        if 2 * (n + 1) > len(self._slots):
-            old = self._slots
-            self._slots = np.zeros((2 * len(old), 2), np.uint64)
-            refill_slots_cpu(self._slots, old)
-        if n == self._begin.size:
+    def _grow(self, size: int) -> None:
+        """Make room for a block of words, and for as many bytes of text."""
+        from hpcapp.workloads.words.table_kernels import refill_cpu
+
+        n, used = self._used.tolist()
+        if n + BLOCK > self._begin.size:
+            self._heads = _enlarge(self._heads, 2 * self._begin.size + 1)
             self._begin, self._length = _double(self._begin), _double(self._length)
             self._count, self._first = _double(self._count), _double(self._first)
-        else:
-            self._arena = _double(self._arena)
+        if 2 * (n + BLOCK) > self._slots.size:
+            self._slots = np.zeros(2 * self._slots.size, np.uint32)
+            refill_cpu(self._slots, self._heads, n)
+        need = used + BLOCK + (size >> 3)
+        if need > self._arena.size:
+            self._arena = _enlarge(self._arena, max(need, 2 * self._arena.size))
 
 
-def _terminated(entries: Entries) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
-    """Return texts with a zero byte behind each, as the kernels read them."""
-    from hpcapp.workloads.words.entry_kernels import pick_words_cpu
-
-    # a word that fills its cells needs one more
-    sizes = (entries.length.astype(np.int64) >> 3) + 1
-    starts = np.cumsum(sizes) - sizes
-    words = np.zeros(int(sizes.sum()) + 2, np.uint64)
-    every = np.arange(entries.size)
-    pick_words_cpu(words, starts, entries.arena, entries.begin, entries.length, every)
-    return words, starts
+def _as_text(entries: Entries) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+    """Return texts and their bounds as the kernels read them."""
+    words = _enlarge(entries.arena, entries.arena.size + PADDING // 8)
+    bounds = np.empty((entries.size, 2), np.int64)
+    bounds[:, 0] = 8 * entries.begin
+    bounds[:, 1] = bounds[:, 0] + entries.length
+    return words, bounds.ravel()
 
 
 def _double(array: NDArray[Any]) -> NDArray[Any]:
-    return np.concatenate((array, np.zeros_like(array)))
+    return _enlarge(array, 2 * len(array))
+
+
+def _enlarge(array: NDArray[Any], rows: int) -> NDArray[Any]:
+    """Return a copy with rows of zeros added."""
+    larger = np.zeros((rows, *array.shape[1:]), array.dtype)
+    larger[: len(array)] = array
+    return larger

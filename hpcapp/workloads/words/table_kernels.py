@@ -1,17 +1,20 @@
 # SPDX-License-Identifier: MIT
-"""CPU kernels of the words: one pass over bytes, tables of words, positions.
+"""CPU kernels of tables of words.
 
 Words are held as whole 64-bit words of bytes, the first byte lowest, filled up with
-zeros: eight bytes are then compared, hashed and searched for their end at once. A text
-is translated first (`translate_cpu`), so that what separates words is 0 and nothing
-else is.
+zeros: eight bytes are then compared and hashed at once.
 
-A table is open addressing over `slots`, uint64[m, 2], m a power of two: the key, 0 in
-an empty slot, and twice the number of the entry, plus 1 if it is longer than eight
-bytes. The key of a short word is the word itself; that of a long one is a hash, and the
-text decides. Entry k has its text in ``arena[begin[k] :]``, `length` bytes of it, its
-`count` and the byte `first` at which it first occurs. `used` is int64[2]: entries, and
-words of the arena.
+Entry k of a table has its text in ``arena[begin[k] :]``, `length` bytes of it. Its
+head, ``heads[k + 1]``, uint64[2], is the text itself if it has up to 16 bytes; else a
+hash whose lowest byte is 0, which is no letter, and the length: then the text decides.
+Open addressing over `slots`, uint32[m], m a power of two: the row in `heads`, 0 in an
+empty slot; row 0 is no entry's. `used` is int64[2]: entries, and 64-bit words of the
+arena.
+
+Most words of a text are known and stand in the first slot that is looked at. A block of
+words is therefore taken for such; what is wrong is found without a branch and done
+again. The loops over a block are short, so that many loads are under way at once: the
+table of a large vocabulary is not in the cache.
 """
 
 from typing import Any
@@ -19,47 +22,20 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-__all__ = [
-    "find_words_cpu",
-    "insert_words_cpu",
-    "refill_slots_cpu",
-    "scan_words_cpu",
-    "translate_cpu",
-]
+from hpcapp.workloads.words.table import BLOCK
 
-ZERO, ONE, THREE = np.uint64(0), np.uint64(1), np.uint64(3)
-SEVEN, EIGHT = np.uint64(7), np.uint64(8)
-LAST_BYTE, LAST_BIT = np.uint64(56), np.uint64(63)
+__all__ = ["add_counts_cpu", "count_ids_cpu", "find_cpu", "number_cpu", "refill_cpu"]
 
-# every byte 1, and every byte 128
-ONES, HIGHS = np.uint64(0x0101010101010101), np.uint64(0x8080808080808080)
+ZERO, ONE, TWO, THREE = np.uint64(0), np.uint64(1), np.uint64(2), np.uint64(3)
+SEVEN, EIGHT, SHORT = np.uint64(7), np.uint64(8), np.uint64(16)
+HALF, LAST_BIT = np.uint64(32), np.uint64(63)
 
 # golden ratio of 64 bits, and a factor of splitmix64
 GOLDEN, FACTOR = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9)
-HALF = np.uint64(32)
 
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def translate_cpu(
-    out: np.ndarray, data: np.ndarray, size: int, table: np.ndarray
-) -> None:
-    """Translate bytes one by one and put zeros behind them.
-
-    Parameters
-    ----------
-    out : uint8[>= size + 16]
-        Written.
-    data : uint8[>= size]
-        The bytes.
-    size : int
-        How many.
-    table : uint8[256]
-        What becomes of each.
-    """
-    for i in range(size):
-        out[i] = table[data[i]]
-    for i in range(size, size + 16):
-        out[i] = 0
+# bytes of a word of each length that stand in the two halves of its head
+LOW = np.array([(1 << 8 * min(size, 8)) - 1 for size in range(17)], np.uint64)
+HIGH = np.array([(1 << 8 * max(size - 8, 0)) - 1 for size in range(17)], np.uint64)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -70,26 +46,20 @@ def _load(words: np.ndarray, i: np.uint64) -> Any:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _until_zero(value: np.uint64) -> Any:
-    # mask of the bytes before the first zero byte; all bits where there is none
-    zeros = (value - ONES) & ~value & HIGHS
-    return ((zeros & (~zeros + ONE)) >> SEVEN) - ONE
+def _cell(words: np.ndarray, i: np.uint64, left: np.uint64) -> Any:
+    # as many of eight bytes as are left
+    return _load(words, i) & LOW[min(left, EIGHT)]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _bytes_of(mask: np.uint64) -> Any:
-    return ((mask & ONES) * ONES) >> LAST_BYTE
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _fold(hashed: np.uint64, value: np.uint64) -> Any:
-    mixed = (hashed ^ value) * FACTOR
-    return mixed ^ (mixed >> HALF)
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _slot(key: np.uint64, shift: np.uint64) -> Any:
-    return ((key ^ (key >> HALF)) * GOLDEN) >> shift
+def _head(words: np.ndarray, i: np.uint64, size: np.uint64) -> Any:
+    if size <= SHORT:
+        return _load(words, i) & LOW[size], _load(words, i + EIGHT) & HIGH[size]
+    key = ZERO
+    for done in range(ZERO, size, EIGHT):
+        mixed = (key ^ _cell(words, i + done, size - done)) * FACTOR
+        key = mixed ^ (mixed >> HALF)
+    return key << EIGHT, size
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -103,277 +73,275 @@ def _shift(slots: np.ndarray) -> Any:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _hash_long(words: np.ndarray, i: np.uint64) -> Any:
-    """Return the key of a word of eight bytes and more at byte i, and its length."""
-    key, at = ZERO, i
-    while True:
-        value = _load(words, at)
-        mask = _until_zero(value)
-        if mask == ~ZERO:
-            key = _fold(key, value)
-            at += EIGHT
-            continue
-        value &= mask
-        if value != ZERO:
-            key = _fold(key, value)
-        # 0 would be an empty slot
-        return key | ONE, at - i + _bytes_of(mask)
+def _slot(low: np.uint64, high: np.uint64, shift: np.uint64) -> Any:
+    mixed = low ^ (high * FACTOR)
+    return ((mixed ^ (mixed >> HALF)) * GOLDEN) >> shift
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _same_text(
-    words: np.ndarray, i: np.uint64, size: np.uint64, arena: np.ndarray, start: int
+    words: np.ndarray, i: np.uint64, size: np.uint64, arena: np.ndarray, start: np.int64
 ) -> Any:
-    for k in range((size + SEVEN) >> THREE):
-        value = _load(words, i + (np.uint64(k) << THREE))
-        left = size - (np.uint64(k) << THREE)
-        if left < EIGHT:
-            value &= (ONE << (left << THREE)) - ONE
-        if value != arena[start + k]:
+    at = np.uint64(start)
+    for done in range(ZERO, size, EIGHT):
+        if _cell(words, i + done, size - done) != arena[at + (done >> THREE)]:
             return False
     return True
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _find(
+def _probe(
     words: np.ndarray,
     i: np.uint64,
-    key: np.uint64,
     size: np.uint64,
+    head: Any,
     slots: np.ndarray,
-    shift: np.uint64,
+    heads: np.ndarray,
     arena: np.ndarray,
     begin: np.ndarray,
-    length: np.ndarray,
 ) -> Any:
-    """Return the entry of a word, or -1, and the slot where it is or belongs."""
+    """Return the row of a word, or 0, and the slot where it is or belongs."""
     last = np.uint64(slots.shape[0] - 1)
-    slot = _slot(key, shift)
+    slot = _slot(head[0], head[1], _shift(slots))
     while True:
-        known = slots[slot, 0]
-        if known == ZERO:
-            return -1, slot
-        if known == key:
-            code = slots[slot, 1]
-            number = np.int64(code >> ONE)
-            if size <= EIGHT:
-                if code & ONE == ZERO:
-                    return number, slot
-            elif (
-                code & ONE == ONE
-                and np.uint64(length[number]) == size
-                and _same_text(words, i, size, arena, begin[number])
-            ):
-                return number, slot
+        row = np.uint64(slots[slot])
+        if row == ZERO:
+            return row, slot
+        if (
+            heads[row, 0] == head[0]
+            and heads[row, 1] == head[1]
+            and (size <= SHORT or _same_text(words, i, size, arena, begin[row - ONE]))
+        ):
+            return row, slot
         slot = (slot + ONE) & last
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _key_at(words: np.ndarray, i: np.uint64) -> Any:
-    """Return key and length of the word at byte i."""
-    value = _load(words, i)
-    mask = _until_zero(value)
-    if mask != ~ZERO:
-        return value & mask, _bytes_of(mask)
-    key, size = _hash_long(words, i)
-    if size == EIGHT:
-        return value, size
-    return key, size
+def _pack(
+    own: np.ndarray,
+    at: np.ndarray,
+    words: np.ndarray,
+    bounds: np.ndarray,
+    slots: np.ndarray,
+) -> None:
+    """Write heads and slots of words, as if none were long."""
+    shift = _shift(slots)
+    for k in range(bounds.size >> 1):
+        i = np.uint64(bounds[2 * k])
+        size = min(np.uint64(bounds[2 * k + 1]) - i, SHORT)
+        cell, down = i >> THREE, (i & SEVEN) << THREE
+        up, middle = LAST_BIT - down, words[cell + ONE]
+        low = (words[cell] >> down | (middle << ONE) << up) & LOW[size]
+        high = (middle >> down | (words[cell + TWO] << ONE) << up) & HIGH[size]
+        own[k, 0], own[k, 1] = low, high
+        at[k] = _slot(low, high, shift)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _room(
-    used: np.ndarray,
-    size: np.uint64,
-    slots: np.ndarray,
-    arena: np.ndarray,
-    begin: np.ndarray,
+def _check(
+    ids: np.ndarray,
+    wrong: np.ndarray,
+    rows: np.ndarray,
+    own: np.ndarray,
+    heads: np.ndarray,
+    bounds: np.ndarray,
 ) -> Any:
-    entries, cells = used[0], (np.int64(size) + 7) >> 3
-    return (
-        2 * (entries + 1) <= slots.shape[0]
-        and entries < begin.shape[0]
-        and used[1] + cells <= arena.shape[0]
-    )
+    """Take words for the rows that were found; tell which are not."""
+    n = ZERO
+    for k in range(ids.size):
+        row = np.uint64(rows[k])
+        same = (heads[row, 0] == own[k, 0]) & (heads[row, 1] == own[k, 1])
+        short = bounds[2 * k + 1] - bounds[2 * k] <= 16
+        ids[k] = np.int64(row) - 1
+        wrong[n] = k
+        n += np.uint64(not (same & short))
+    return np.int64(n)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _append(
     words: np.ndarray,
     i: np.uint64,
-    key: np.uint64,
     size: np.uint64,
-    slot: np.uint64,
+    head: Any,
     used: np.ndarray,
-    slots: np.ndarray,
+    heads: np.ndarray,
     arena: np.ndarray,
     begin: np.ndarray,
     length: np.ndarray,
-) -> Any:
+) -> None:
     number, start = used[0], used[1]
-    cells = (size + SEVEN) >> THREE
-    for k in range(cells):
-        value = _load(words, i + (np.uint64(k) << THREE))
-        left = size - (np.uint64(k) << THREE)
-        if left < EIGHT:
-            value &= (ONE << (left << THREE)) - ONE
-        arena[start + k] = value
+    for done in range(ZERO, size, EIGHT):
+        cell = np.uint64(start) + (done >> THREE)
+        arena[cell] = _cell(words, i + done, size - done)
     begin[number], length[number] = start, np.int32(size)
-    slots[slot, 0] = key
-    slots[slot, 1] = (np.uint64(number) << ONE) | (ONE if size > EIGHT else ZERO)
-    used[0], used[1] = number + 1, start + np.int64(cells)
-    return number
+    heads[number + 1, 0], heads[number + 1, 1] = head
+    used[0], used[1] = number + 1, start + np.int64((size + SEVEN) >> THREE)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def scan_words_cpu(
+def number_cpu(
     ids: np.ndarray,
-    head: np.ndarray,
-    text: np.ndarray,
+    done: int,
     words: np.ndarray,
-    base: int,
+    bounds: np.ndarray,
     used: np.ndarray,
     slots: np.ndarray,
+    heads: np.ndarray,
     arena: np.ndarray,
     begin: np.ndarray,
     length: np.ndarray,
-    count: np.ndarray,
-    first: np.ndarray,
-) -> None:
-    """Count the words of a text, up to its end or until the table has no room.
-
-    One pass; a word of up to seven bytes is found, hashed and compared by one load.
+) -> int:
+    """Look words up in a table, and append those that are new.
 
     Parameters
     ----------
-    ids : int32[>= words of the text]
+    ids : int32[n]
         Written: the entry of each word.
-    head : int64[3]
-        Byte to go on at, words so far, bytes in all; the first two are written.
-    text : uint8[n]
-        Translated; at least 16 zeros at its end.
-    words : uint64[n / 8]
-        The same memory.
-    base : int
-        What is added to bytes of this text for `first`.
-    used, slots, arena, begin, length, count, first
+    done : int
+        Word to go on with.
+    words : uint64[m]
+        Text, with padding.
+    bounds : int64[>= 2 n]
+        Begin and end of each word in it, in bytes, ascending.
+    used, slots, heads, arena, begin, length
         The table, see above; written.
+
+    Returns
+    -------
+    int
+        Word to go on with when the table has more room; n if all are done.
     """
-    shift, stop = _shift(slots), np.uint64(head[2])
-    i, done = np.uint64(head[0]), np.uint64(head[1])
-    while i < stop:
-        if text[i] == 0:
-            i += ONE
-            continue
-        key, size = _key_at(words, i)
-        number, slot = _find(words, i, key, size, slots, shift, arena, begin, length)
-        if number < 0:
-            if not _room(used, size, slots, arena, begin):
-                break
-            number = _append(
-                words, i, key, size, slot, used, slots, arena, begin, length
-            )
-            count[number], first[number] = 0, base + np.int64(i)
-        count[np.uint64(number)] += 1
-        ids[done] = np.int32(number)
-        done += ONE
-        # what follows a word is what separates it from the next
-        i += size + ONE
-    head[0], head[1] = np.int64(i), np.int64(done)
+    own, at = np.empty((BLOCK, 2), np.uint64), np.empty(BLOCK, np.uint32)
+    rows, wrong = np.empty(BLOCK, np.uint32), np.empty(BLOCK, np.int64)
+    for start in range(done, ids.size, BLOCK):
+        n = min(BLOCK, ids.size - start)
+        part, out = bounds[2 * start : 2 * (start + n)], ids[start : start + n]
+        # what the block needs if each of its words is new
+        entries, cells = used[0] + n, used[1] + n + ((part[-1] - part[0]) >> 3)
+        if 2 * entries > slots.size or entries > begin.size or cells > arena.size:
+            return start
+        _pack(own, at, words, part, slots)
+        for k in range(n):
+            rows[k] = slots[at[k]]
+        for j in range(_check(out, wrong, rows, own, heads, part)):
+            k = wrong[j]
+            i, end = np.uint64(part[2 * k]), np.uint64(part[2 * k + 1])
+            head = _head(words, i, end - i)
+            row, slot = _probe(words, i, end - i, head, slots, heads, arena, begin)
+            if row == ZERO:
+                _append(words, i, end - i, head, used, heads, arena, begin, length)
+                row = slots[slot] = np.uint32(used[0])
+            out[k] = np.int64(row) - 1
+    return ids.size
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def insert_words_cpu(
-    head: np.ndarray,
-    words: np.ndarray,
-    starts: np.ndarray,
-    counts: np.ndarray,
-    firsts: np.ndarray,
-    used: np.ndarray,
-    slots: np.ndarray,
-    arena: np.ndarray,
-    begin: np.ndarray,
-    length: np.ndarray,
-    count: np.ndarray,
-    first: np.ndarray,
-) -> None:
-    """Add words with counts to a table, until all are in or it has no room.
-
-    Parameters
-    ----------
-    head : int64[1]
-        Word to go on with; written.
-    words : uint64[n]
-        Their text, each from a 64-bit word of its own on; two zeros at the end, and a
-        zero byte behind each word.
-    starts, counts, firsts : int64[k]
-        Where each begins in `words`; what to add; where it occurs first.
-    used, slots, arena, begin, length, count, first
-        The table, see above; written.
-    """
-    shift = _shift(slots)
-    for k in range(head[0], starts.size):
-        i = np.uint64(starts[k]) << THREE
-        key, size = _key_at(words, i)
-        number, slot = _find(words, i, key, size, slots, shift, arena, begin, length)
-        if number < 0:
-            if not _room(used, size, slots, arena, begin):
-                head[0] = k
-                return
-            number = _append(
-                words, i, key, size, slot, used, slots, arena, begin, length
-            )
-            count[number], first[number] = 0, firsts[k]
-        count[number] += counts[k]
-        first[number] = min(first[number], firsts[k])
-    head[0] = starts.size
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def find_words_cpu(
+def find_cpu(
     found: np.ndarray,
     words: np.ndarray,
-    starts: np.ndarray,
+    bounds: np.ndarray,
     slots: np.ndarray,
+    heads: np.ndarray,
     arena: np.ndarray,
     begin: np.ndarray,
-    length: np.ndarray,
 ) -> None:
     """Look words up in a table.
 
     Parameters
     ----------
-    found : int64[k]
+    found : int64[n]
         Written: the entry of each, or -1.
-    words, starts
-        As for `insert_words_cpu`.
-    slots, arena, begin, length
+    words, bounds
+        As for `number_cpu`.
+    slots, heads, arena, begin
         The table.
     """
-    shift = _shift(slots)
-    for k in range(starts.size):
-        i = np.uint64(starts[k]) << THREE
-        key, size = _key_at(words, i)
-        number, _ = _find(words, i, key, size, slots, shift, arena, begin, length)
-        found[k] = number
+    for k in range(found.size):
+        i, end = np.uint64(bounds[2 * k]), np.uint64(bounds[2 * k + 1])
+        head = _head(words, i, end - i)
+        row, _ = _probe(words, i, end - i, head, slots, heads, arena, begin)
+        found[k] = np.int64(row) - 1
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def refill_slots_cpu(slots: np.ndarray, old: np.ndarray) -> None:
-    """Put what stands in the slots of a table into more slots, all empty.
+def count_ids_cpu(
+    count: np.ndarray,
+    first: np.ndarray,
+    ids: np.ndarray,
+    seen: int,
+    bounds: np.ndarray,
+    base: int,
+) -> None:
+    """Count the words of a text.
 
     Parameters
     ----------
-    slots : uint64[m, 2]
-        Written.
-    old : uint64[k, 2]
-        Slots that held it, k < m.
+    count, first : int64[entries]
+        Occurrences, and the byte of the first one; written.
+    ids : int32[n]
+        Entries, from `number_cpu`.
+    seen : int
+        Entries that the table had before.
+    bounds : int64[>= 2 n]
+        Begin and end of each word, in bytes.
+    base : int
+        What is added to them.
+    """
+    new = np.uint64(seen)
+    for k in range(ids.size):
+        number = np.uint64(ids[k])
+        count[number] += 1
+        # new ones are numbered in the order of the text
+        if number >= new:
+            first[number] = base + bounds[2 * k]
+            new += ONE
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def add_counts_cpu(
+    count: np.ndarray,
+    first: np.ndarray,
+    ids: np.ndarray,
+    seen: int,
+    counts: np.ndarray,
+    firsts: np.ndarray,
+) -> None:
+    """Add words with counts.
+
+    Parameters
+    ----------
+    count, first, ids, seen
+        As for `count_ids_cpu`.
+    counts, firsts : int64[n]
+        Of each word: how often, and where first.
+    """
+    new = np.int64(seen)
+    for k in range(ids.size):
+        number = np.int64(ids[k])
+        count[number] += counts[k]
+        if number >= new:
+            first[number] = firsts[k]
+            new = number + 1
+        first[number] = min(first[number], firsts[k])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def refill_cpu(slots: np.ndarray, heads: np.ndarray, entries: int) -> None:
+    """Put the entries of a table into slots that are all empty.
+
+    Parameters
+    ----------
+    slots : uint32[m]
+        Written; m > entries.
+    heads : uint64[> entries, 2]
+        Of the table.
+    entries : int
+        How many it has.
     """
     shift, last = _shift(slots), np.uint64(slots.shape[0] - 1)
-    for k in range(old.shape[0]):
-        if old[k, 0] == ZERO:
-            continue
-        slot = _slot(old[k, 0], shift)
-        while slots[slot, 0] != ZERO:
+    for row in range(1, entries + 1):
+        slot = _slot(heads[row, 0], heads[row, 1], shift)
+        while slots[slot] != 0:
             slot = (slot + ONE) & last
-        slots[slot, 0], slots[slot, 1] = old[k, 0], old[k, 1]
+        slots[slot] = np.uint32(row)

@@ -5,7 +5,7 @@ import numpy as np
 
 from hpcapp.checksum import checksum_block
 from hpcapp.device import Device
-from hpcapp.workloads.words.segment import translate, word_table
+from hpcapp.workloads.words.segment import Text, word_table
 from hpcapp.workloads.words.spelling import Spelling, spell_words
 from hpcapp.workloads.words.table import Table
 
@@ -22,13 +22,13 @@ def warm_up(device: Device) -> None:
     """
     from hpcapp.workloads.words.entry_kernels import owners_cpu
     from hpcapp.workloads.words.position_kernels import correlate_cpu, locate_cpu
-    from hpcapp.workloads.words.table_kernels import refill_slots_cpu
+    from hpcapp.workloads.words.table_kernels import refill_cpu
 
     data = np.frombuffer(bytearray(b"One two\xc2\xa0three"), np.uint8)
-    text = np.zeros(64, np.uint8)
-    translate(text, data, word_table())
+    text = Text()
+    number = text.split(data, word_table())
     spelling = Spelling(spell_words, "strict")
-    ids = spelling.table.scan(text, data.size, 0)
+    ids = spelling.table.count(text.cells, text.bounds, number, 0)
     spelling.resolve()
     words = spelling.words()
     table = Table()
@@ -36,8 +36,7 @@ def warm_up(device: Device) -> None:
     owners_cpu(
         np.empty(words.size, np.int64), words.arena, words.begin, words.length, 1
     )
-    slots = np.zeros((4, 2), np.uint64)
-    refill_slots_cpu(slots, np.zeros((2, 2), np.uint64))
+    refill_cpu(np.zeros(4, np.uint32), np.zeros((2, 2), np.uint64), 0)
     where = spelling.places([b"two"])
     positions = np.zeros(4, np.int64)
     locate_cpu(positions, np.zeros(1, np.int64), 0, ids, *where)
