@@ -310,6 +310,14 @@ def test_title_and_footer_come_from_the_file_and_are_no_formulas(tmp_path):
     ]
 
 
+def test_what_is_dealt_out_along_an_axis_is_counted_by_its_name(tmp_path):
+    layout = {**LAYOUT, "grid": [4], "shape": [9063954], "dims": ["byte"]}
+    told = json.dumps({**layout, "dealt": True})
+    known = {"hpcapp_workload": "words", "hpcapp_layout": told}
+    path = write(tmp_path / "r.nc", field(SMOOTH), **known)
+    assert "words, 9063954 bytes, 4 ranks" in [t.get_text() for t in draw(path).texts]
+
+
 def test_at_most_a_field_and_a_curve_or_two_curves(tmp_path):
     many = {f"u{k}": (("y", "x"), SMOOTH) for k in range(3)}
     many |= {f"c{k}": ((f"n{k}",), np.arange(5.0)) for k in range(3)}
@@ -518,3 +526,9 @@ def test_variables_with_a_view_are_shown_as_their_workload_asks(tmp_path):
     # the exponents that the counts were made with
     for k in range(1, 7):
         assert f"b{k}, exponent {-k / 4:.2f}" in text
+    axes = draw(path).axes[0]
+    # below the lowest point, however many the books are
+    renderer = axes.figure.canvas.get_renderer()
+    legend = axes.get_legend().get_window_extent(renderer)
+    points = [axes.transData.transform(line.get_xydata()) for line in axes.lines[::2]]
+    assert legend.y1 <= min(part[:, 1].min() for part in points)

@@ -165,7 +165,10 @@ def _about(attributes: dict[str, Any]) -> str:
     parts = [str(attributes.get("hpcapp_workload", ""))]
     if spread is not None:
         shape, grid = spread.layout.domain.shape, spread.layout.grid
-        parts.append(f"{_times(shape)} points")
+        # what is handed out along one axis is counted by its name: bytes, samples
+        alone = spread.dealt and len(shape) == 1
+        what = f"{spread.layout.domain.dims[0]}s" if alone else "points"
+        parts.append(f"{_times(shape)} {what}")
         ranks = f"{spread.ranks} rank{'s' * (spread.ranks > 1)}"
         several = len(grid) > 1 and not spread.dealt
         parts.append(f"{ranks} ({_times(grid)})" if several else ranks)
@@ -188,7 +191,8 @@ def _draw_curve(axes: "Axes", curve: Curve) -> None:
         if _log_places(curve.x.values):
             axes.set_xscale("log")
     if curve.names:
-        for text in axes.legend(**LEGEND).get_texts():
+        look = _make_room(axes, len(curve.names)) if curve.power else LEGEND
+        for text in axes.legend(**look).get_texts():
             text.set_parse_math(False)
     axes.grid(color="#dddddd", linewidth=0.8)
     axes.set_axisbelow(True)
@@ -217,6 +221,15 @@ def _draw_power_laws(axes: "Axes", curve: Curve) -> None:
         line = np.exp(shift) * x**slope
         axes.plot(x, line, "--", linewidth=1.2, color=points.get_color())
         points.set_label(f"{name or curve.name}, exponent {slope:.2f}")
+
+
+def _make_room(axes: "Axes", names: int) -> dict[str, Any]:
+    """Make room below for a legend: lines that fall side by side leave none."""
+    columns = 1 + (names > 3)
+    share = 0.03 + 0.055 * -(-names // columns)
+    low, high = axes.get_ylim()
+    axes.set_ylim(low * (low / high) ** (share / (1 - share)), high)
+    return {**LEGEND, "loc": "lower left", "ncols": columns, "columnspacing": 1.0}
 
 
 def _draw_lines(axes: "Axes", curve: Curve) -> None:
