@@ -70,8 +70,9 @@ class Reading:
             self.state["sums"] = np.zeros(2, np.int64)
             self.state["checksums"] = np.zeros(len(book.files), np.uint64)
         segments = self._read(book, window, self.stems)
-        met = Entries.join([segment.spelling.words() for segment in segments])
-        share_out(self.comm, self._words, met)
+        # not kept here: it is let go as soon as it is shared out
+        met = (segment.spelling.words() for segment in segments)
+        share_out(self.comm, self._words, Entries.join(list(met)))
         for segment in segments:
             if segment.letters is not None:
                 add_letters(self.comm, self._letters, segment.letters.words())

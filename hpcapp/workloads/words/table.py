@@ -85,6 +85,8 @@ class Entries:
     @classmethod
     def join(cls, parts: "Sequence[Entries]") -> "Entries":
         """Return the entries of all parts; a word may then stand there twice."""
+        if len(parts) == 1:
+            return parts[0]
         moved, before = [], 0
         for part in parts:
             moved.append(part.begin + before)

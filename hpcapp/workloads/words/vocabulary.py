@@ -60,16 +60,17 @@ def share_out(comm: "Comm", table: Table, entries: Entries) -> None:
     owners_cpu(owner, entries.arena, entries.begin, entries.length, comm.size)
     order = np.argsort(owner, kind="stable")
     bounds = np.searchsorted(owner[order], np.arange(comm.size + 1))
-    parts = [entries.pick(order[a:b]) for a, b in pairwise(bounds)]
-    received = zip(
-        comm.deal([part.arena for part in parts]),
-        comm.deal([part.length for part in parts]),
-        comm.deal([part.count for part in parts]),
-        comm.deal([part.first for part in parts]),
-        strict=True,
+    # copies are let go as soon as the next one is there
+    entries = entries.pick(order)
+    at = np.append(entries.begin, entries.arena.size)
+    arenas = comm.deal([entries.arena[at[a] : at[b]] for a, b in pairwise(bounds)])
+    lengths, counts, firsts = (
+        comm.deal([array[a:b] for a, b in pairwise(bounds)])
+        for array in (entries.length, entries.count, entries.first)
     )
-    for arena, length, count, first in received:
-        table.add(Entries.of(arena, length, count, first))
+    del entries
+    for received in zip(arenas, lengths, counts, firsts, strict=True):
+        table.add(Entries.of(*received))
 
 
 def highest(comm: "Comm", table: Table, top: int) -> Top:
