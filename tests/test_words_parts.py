@@ -15,9 +15,11 @@ from test_words import ROOT, books, measure, problem, run
 from hpcapp.checksum import checksum_array
 from hpcapp.cli import build_parser
 from hpcapp.errors import ConfigError, HpcappError
+from hpcapp.workloads import words
 from hpcapp.workloads.words import inputs, stemming
 from hpcapp.workloads.words.inputs import Book, File
 from hpcapp.workloads.words.ranges import Reader, cut_pieces
+from hpcapp.workloads.words.sampling import take_sample
 from hpcapp.workloads.words.spelling import letters
 from hpcapp.workloads.words.zipf import fit_zipf
 
@@ -172,15 +174,48 @@ def test_parameters_out_of_range_are_refused():
             problem(line)
 
 
-def test_memory_is_shared_by_ranks_and_that_of_the_largest_book(tmp_path):
-    for name, size in (("a.txt", 9 << 28), ("b.txt", 100)):
-        with open(tmp_path / name, "wb") as stream:
-            stream.truncate(size)
+def sample_of(path, words):
+    """Write a book and return what `plan` sees of it, and how many words it has."""
+    path.write_bytes(b" ".join(words))
+    return take_sample(book_of(path)), len(words)
+
+
+def test_words_of_a_small_book_are_known_to_the_plan(tmp_path):
+    words = [b"%d" % (k % 700) for k in range(5000)]
+    sample, number = sample_of(tmp_path / "a.txt", words)
+    assert sample.expect(number) == pytest.approx(700)
+    assert sample.density * (tmp_path / "a.txt").stat().st_size == number
+    # none has more than 8 letters
+    assert sample.cells == 1
+
+
+@pytest.mark.parametrize("known", [1000, 10_000_000])
+def test_plan_sees_a_vocabulary_that_ends_and_one_that_does_not(tmp_path, known):
+    words = [b"%08d" % (k * 7919 % known) for k in range(1_000_000)]
+    sample, number = sample_of(tmp_path / "a.txt", words)
+    assert sample.words < number / 2
+    expected = min(known, number)
+    assert sample.expect(number) == pytest.approx(expected, rel=0.02)
+    assert sample.expect(0) == 0
+
+
+def test_text_without_words_needs_no_tables(tmp_path):
+    sample, _ = sample_of(tmp_path / "a.txt", [b"..."] * 100)
+    assert sample.expect(1e9) == 0
+
+
+def test_memory_is_shared_by_ranks_and_that_of_the_largest_book(tmp_path, monkeypatch):
+    # one thread a rank, whatever this machine has
+    monkeypatch.setattr(words, "cores", lambda: (0,))
+    large = [b"%08d" % k for k in range(500_000)]
+    (tmp_path / "a.txt").write_bytes(b" ".join(large))
+    (tmp_path / "b.txt").write_text("some words more")
     asked = problem(f"inputs: {tmp_path}/*.txt")
     layouts = {ranks: asked.layout(ranks) for ranks in (1, 4)}
     used = {n: asked.workload.memory(one, 0) for n, one in layouts.items()}
-    # a byte for each of the book and of a window
-    assert used[1] - used[4] == (9 + 1) * 2**28 * 3 // 4
+    # each word is new: a number, two tables, and text of 8 bytes in each
+    assert used[1] > 500_000 * (4 + 2 * (8 + 36))
+    assert used[4] == pytest.approx(used[1] / 4, rel=0.01)
 
 
 # --- bad bytes

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from hpcapp.config import Model
 from hpcapp.decomposition import Domain, Layout
-from hpcapp.device import Device
+from hpcapp.device import Device, cores
 from hpcapp.errors import ConfigError, HpcappError
 from hpcapp.workload import Answer, Context, Field, State, Step, Workload
 from hpcapp.workloads.words.counting import WINDOW, count_windows
@@ -16,6 +16,7 @@ from hpcapp.workloads.words.inputs import Book, find_files, make_books
 from hpcapp.workloads.words.measures import FIELDS, begin
 from hpcapp.workloads.words.parameters import Parameters
 from hpcapp.workloads.words.reading import Reading
+from hpcapp.workloads.words.sampling import needed_bytes, take_sample
 from hpcapp.workloads.words.stemming import check_stemmer
 from hpcapp.workloads.words.warming import warm_up
 
@@ -75,14 +76,13 @@ class Words(Workload):
         return [file.path for book in self._books for file in book.files]
 
     def memory(self, layout: Layout, rank: int) -> int:  # noqa: ARG002
-        """Return the bytes of numbers and positions of words, and of tables.
+        """Return the bytes of numbers, positions and tables of the largest book.
 
-        A number takes 4 bytes and is kept for the whole book, a position 8 bytes and is
-        kept for a window. Words of three letters and more then fit; shorter ones and
-        vocabularies of millions take more.
+        The words of some megabytes tell how many there may be.
         """
-        largest = max(book.size for book in self._books)
-        return (largest + min(largest, WINDOW)) // layout.used + TABLES
+        largest = max(self._books, key=lambda book: book.size)
+        threads = max(1, len(cores()) // layout.used)
+        return needed_bytes(largest, take_sample(largest), layout.used, threads)
 
     @classmethod
     def tables(cls, read: Callable[[str], Any]) -> Iterator[tuple[str, Iterable[str]]]:
@@ -136,10 +136,6 @@ class Words(Workload):
         if replaced:
             warning = f"{replaced} replacement characters for bytes that are not UTF-8"
         return Answer(text, values, warning=warning)
-
-
-# of a table of a quarter of a million words, twice: as met and as owned
-TABLES = 64_000_000
 
 
 def _refuse_others(books: list[Book], state: State) -> None:
