@@ -96,6 +96,13 @@ def _add_serial(verbs: Any) -> None:
     plan.add_argument("config", metavar="CONFIG")
     plan.add_argument("-n", "--ranks", type=int, default=0, help="default: the cores")
     plan.add_argument("--json", action="store_true", help="one object on stdout")
+    plan.add_argument(
+        "--network",
+        nargs=3,
+        type=float,
+        metavar=("LATENCY", "BANDWIDTH", "RATE"),
+        help="model times on 10^2 to 10^5 ranks: s, bytes/s, updates/s of a rank",
+    )
     _add_settings(plan)
     verbs.add_parser("list", help="workloads and their parameters").add_argument(
         "workload", nargs="?"
@@ -235,13 +242,20 @@ def _plan(options: Any) -> int:
     from hpcapp.errors import ConfigError
     from hpcapp.planning import make_plan
     from hpcapp.problem import read_problem
+    from hpcapp.workload import Network
 
     ranks = options.ranks or len(cores())
     if ranks < 1:
         raise ConfigError(f"-n: must be >= 1, got {ranks}")
     problem = read_problem(options.config, tuple(options.settings))
     problem.check()
-    plan = make_plan(problem, ranks)
+    network = None
+    if options.network:
+        if not all(0 < value < float("inf") for value in options.network):
+            got = " ".join(f"{value:g}" for value in options.network)
+            raise ConfigError(f"--network: all three must be > 0 and finite, got {got}")
+        network = Network(*options.network)
+    plan = make_plan(problem, ranks, network)
     print(json.dumps(plan.as_dict()) if options.json else plan.text())
     return Exit.DONE
 

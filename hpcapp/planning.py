@@ -13,9 +13,10 @@ import numpy as np
 
 from hpcapp.decomposition import Layout
 from hpcapp.device import cores, share_threads
-from hpcapp.errors import PlanError
+from hpcapp.errors import ConfigError, PlanError
 from hpcapp.fields import Field
 from hpcapp.problem import Problem
+from hpcapp.workload import Network
 
 __all__ = [
     "BASELINE",
@@ -136,7 +137,7 @@ class Plan:
         return sum(self.array_bytes) + self.ranks * BASELINE
 
 
-def make_plan(problem: Problem, ranks: int) -> Plan:
+def make_plan(problem: Problem, ranks: int, network: Network | None = None) -> Plan:
     """Work out what a run needs.
 
     Parameters
@@ -145,6 +146,8 @@ def make_plan(problem: Problem, ranks: int) -> Plan:
         A valid configuration.
     ranks : int
         Number of ranks.
+    network : Network, optional
+        For modelled times on many ranks.
 
     Returns
     -------
@@ -154,7 +157,7 @@ def make_plan(problem: Problem, ranks: int) -> Plan:
     Raises
     ------
     ConfigError
-        If the process grid does not fit.
+        If the process grid does not fit, or there is no model of times.
     """
     workload, layout = problem.workload, problem.layout(ranks)
     domain = layout.domain
@@ -183,8 +186,23 @@ def make_plan(problem: Problem, ranks: int) -> Plan:
         threads=share_threads(config.run.threads, [mask] * ranks, 0),
         cores=len(mask[1]),
         device=config.run.device,
-        more=workload.plan_rows(layout),
+        more=_more_rows(problem, layout, network),
     )
+
+
+def _more_rows(
+    problem: Problem, layout: Layout, network: Network | None
+) -> tuple[tuple[str, str], ...]:
+    plain = problem.workload.plan_rows(layout)
+    if network is None:
+        return plain
+    rows = problem.workload.plan_rows(layout, network)
+    if rows == plain:
+        raise ConfigError(
+            f"--network: {problem.config.workload} has no model of its times with "
+            "these parameters; leave it out"
+        )
+    return rows
 
 
 def halo_sent(layout: Layout, rank: int, depth: int) -> tuple[int, int]:

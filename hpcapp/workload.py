@@ -23,7 +23,35 @@ if TYPE_CHECKING:
     from hpcapp.device import Device
     from hpcapp.mpi.comm import Comm
 
-__all__ = ["Answer", "Context", "Field", "Part", "State", "Step", "Workload"]
+__all__ = [
+    "Answer",
+    "Context",
+    "Field",
+    "Network",
+    "Part",
+    "State",
+    "Step",
+    "Workload",
+]
+
+
+@dataclass(frozen=True)
+class Network:
+    """What a model of times takes for the machine.
+
+    Parameters
+    ----------
+    latency : float
+        Seconds of a message of no length.
+    bandwidth : float
+        Bytes that a rank sends in a second.
+    rate : float
+        Updates (the workload's unit of work) that a rank does in a second.
+    """
+
+    latency: float
+    bandwidth: float
+    rate: float
 
 
 @dataclass(frozen=True)
@@ -284,20 +312,24 @@ class Workload(ABC):
         """
         return iter(())
 
-    def plan_rows(self, layout: Layout) -> tuple[tuple[str, str], ...]:
+    def plan_rows(
+        self, layout: Layout, network: Network | None = None
+    ) -> tuple[tuple[str, str], ...]:
         """Return further lines for `plan`: names and texts; pure.
 
         Parameters
         ----------
         layout : Layout
             The blocks.
+        network : Network, optional
+            Where times on many ranks are asked for.
 
         Returns
         -------
         tuple of (str, str)
             By default none.
         """
-        del layout
+        del layout, network
         return ()
 
     def warm_up(self, device: "Device") -> None:  # noqa: B027

@@ -13,16 +13,16 @@ from hpcapp.device import Device
 from hpcapp.errors import ConfigError, HpcappError
 from hpcapp.evaluation import evaluate_number
 from hpcapp.expression import parse
-from hpcapp.workload import Answer, Context, Field, State, Step, Workload
+from hpcapp.workload import Answer, Context, Field, Network, State, Step, Workload
 from hpcapp.workloads.laplace.cg import ConjugateGradients
 from hpcapp.workloads.laplace.grid import Grid, Lines, boundary_lines
 from hpcapp.workloads.laplace.level import MARGIN
 from hpcapp.workloads.laplace.multigrid import Multigrid, count_bytes
 from hpcapp.workloads.laplace.parameters import CYCLES, Parameters, rounding_floor
 from hpcapp.workloads.laplace.poisson import Poisson
+from hpcapp.workloads.laplace.scaling import cycle_rows
 from hpcapp.workloads.laplace.solver import Found, Solver
 from hpcapp.workloads.laplace.sweeps import PASS_LEVELS, Sweeper, padded_shape
-from hpcapp.workloads.laplace.traffic import cycle_row
 from hpcapp.workloads.laplace.warm_up import warm_up_cycles, warm_up_sweeps
 
 __all__ = ["Laplace"]
@@ -180,11 +180,13 @@ class Laplace(Workload):
         count = 2 if self.parameters.method == "jacobi" else 1
         return 8 * (count + (not self._plain_source)) * padded
 
-    def plan_rows(self, layout: Layout) -> tuple[tuple[str, str], ...]:
-        """Return messages and updates of a cycle."""
+    def plan_rows(
+        self, layout: Layout, network: Network | None = None
+    ) -> tuple[tuple[str, str], ...]:
+        """Return messages and updates of a cycle, and modelled times."""
         if not self._cycles:
             return ()
-        return (("a cycle", cycle_row(self._problem({}).axes, layout, self._joined)),)
+        return cycle_rows(self._problem({}).axes, layout, self._joined, network)
 
     def warm_up(self, device: Device) -> None:  # noqa: ARG002
         """Compile the kernels of the method, and of a source that is a field."""

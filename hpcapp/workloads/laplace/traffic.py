@@ -11,7 +11,11 @@ from hpcapp.workloads.laplace.levels import LevelShape, build_levels
 from hpcapp.workloads.laplace.tiling import Tiling
 from hpcapp.workloads.laplace.transfer import common_part, grown
 
-__all__ = ["Traffic", "cycle_row", "cycle_traffic"]
+__all__ = ["Traffic", "cycle_row", "cycle_traffic", "level_traffic", "rise_traffic"]
+
+
+# of an update by `relax_row_cpu` where the right-hand side is the same everywhere
+FLOPS = 7
 
 
 @dataclass(frozen=True)
@@ -58,14 +62,46 @@ def cycle_traffic(levels: Sequence[LevelShape], rank: int) -> Traffic:
     Traffic
         Exact; without the maximum over ranks that follows a cycle.
     """
-    total = _exchange(levels[0].tiling, rank, MARGIN)
-    for level in levels[:-1]:
+    total = Traffic()
+    for number in range(len(levels)):
+        total += level_traffic(levels, number, rank)
+    return total
+
+
+def level_traffic(levels: Sequence[LevelShape], number: int, rank: int) -> Traffic:
+    """Return the part of one level in `cycle_traffic`; that of the finest is number 0.
+
+    Parameters
+    ----------
+    levels, rank : object
+        As in `cycle_traffic`.
+    number : int
+        The level.
+    """
+    level = levels[number]
+    total = _exchange(level.tiling, rank, MARGIN)
+    if number + 1 < len(levels):
         total += Traffic(updates=_updates(level, rank))
-    for level in levels[1:]:
-        total += _exchange(level.tiling, rank, MARGIN)
+    if number > 0:
         total += _exchange(level.tiling, rank, REACH)
         if level.parts != level.tiling:
             total += _joined(level, rank)
+    return total
+
+
+def rise_traffic(level: LevelShape, rank: int) -> Traffic:
+    """Return what a rank does to bring a level's solution to the next finer one.
+
+    Parameters
+    ----------
+    level : LevelShape
+        The coarser of the two.
+    rank : int
+        The rank.
+    """
+    total = _exchange(level.tiling, rank, REACH)
+    if level.parts != level.tiling:
+        total += _spread(level, rank)
     return total
 
 
@@ -90,7 +126,8 @@ def cycle_row(axes: tuple[Axis, Axis], layout: Layout, joined: int) -> str:
         found = cycle_traffic(levels, rank)
         parts.append(
             f"rank {rank} sends {found.messages} messages, {found.bytes / 1e3:.4g} kB "
-            f"in {found.rounds} exchanges, for {found.updates / 1e6:.4g} M updates"
+            f"in {found.rounds} exchanges, for {found.updates / 1e6:.4g} M updates "
+            f"of {FLOPS} flops"
         )
     return f"{len(levels)} levels; " + "; ".join(parts)
 
@@ -107,16 +144,23 @@ def _joined(level: LevelShape, rank: int) -> Traffic:
     if not part.empty:
         to = [block for other, block in level.tiling.overlaps(part) if other != rank]
         total += _sent(to, bool(to))
-    if not whole.empty:
-        wanted = [
-            common_part(grown(level.parts.block(other)), whole)
-            for other, _ in level.parts.overlaps(grown(whole))
-            if other != rank
-        ]
-        back = [block for block in wanted if not block.empty]
-        total += _sent(back, bool(back))
+    total += _spread(level, rank)
     # who only receives waits too
     return total + Traffic(rounds=0 if part.empty or not whole.empty else 1)
+
+
+def _spread(level: LevelShape, rank: int) -> Traffic:
+    """Return the traffic of a joined level's values on their way back."""
+    whole = level.tiling.block(rank)
+    if whole.empty:
+        return Traffic()
+    wanted = [
+        common_part(grown(level.parts.block(other)), whole)
+        for other, _ in level.parts.overlaps(grown(whole))
+        if other != rank
+    ]
+    back = [block for block in wanted if not block.empty]
+    return _sent(back, bool(back))
 
 
 def _sent(blocks: Iterable[Block], active: bool) -> Traffic:
