@@ -95,7 +95,8 @@ def test_mandelbrot_compares_its_rungs(root, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "rows"), [("startup", 3), ("io", 10), ("memory", 6), ("solves", 4)]
+    ("name", "rows"),
+    [("startup", 3), ("io", 10), ("checkpoint", 4), ("memory", 6), ("solves", 4)],
 )
 def test_jobs_are_measured(root, mpirun, tmp_path, name, rows):
     path = tmp_path / f"{name}.json"

@@ -19,6 +19,7 @@ MODULES = {
     "startup": "tests.benchmarks.startup",
     "memory": "tests.benchmarks.memory",
     "io": "tests.benchmarks.writing",
+    "checkpoint": "tests.benchmarks.checkpoint",
 }
 
 

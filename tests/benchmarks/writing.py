@@ -101,11 +101,6 @@ def _require(report: Report, found: dict[int, dict[str, Sample]]) -> None:
                 share = samples[other].low / samples[name].low
                 text = f"{name} on {ranks} ranks: {share:.2f} of {other}, >= {least}"
                 report.requirements.append(Statement(text, share >= least))
-    ratio = found[2]["save checkpoint"].low / min(
-        found[2][name].low for name in ("Write_all", "Write", "pwrite")
-    )
-    text = f"checkpoint on 2 ranks: {ratio:.2f} times the best raw write, <= 1.3"
-    report.requirements.append(Statement(text, ratio <= 1.3))
     ratio = found[16]["direct"].low / found[4]["direct"].low
     text = f"direct: 16 ranks take {ratio:.2f} times what 4 take, <= 1.3"
     report.requirements.append(Statement(text, ratio <= 1.3))

@@ -6,9 +6,13 @@ Run by mpirun as a script: ``writing_rank.py FOLDER SIDE REPEATS [NAME ...]``.
 
 import json
 import os
+import random
 import sys
 import time
 from typing import Any
+
+# seconds between two ways
+SETTLE = 0.5
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
@@ -60,6 +64,8 @@ class Writing:
         # all begin together with nothing left to be written, the slowest ends it
         if self.comm.root:
             os.sync()
+            # the disk goes on for a moment: what was removed is trimmed, caches empty
+            time.sleep(SETTLE)
         self.comm.barrier()
         begun = time.perf_counter()
         action()
@@ -108,7 +114,7 @@ def _sync(comm: Any, path: str) -> None:
 
 
 def main(folder: str, side: int, repeats: int, names: list[str]) -> None:
-    """Write in all ways, or those named, in turn, each time from another one on."""
+    """Write in all ways, or those named, in rounds, each in another order."""
     from hpcapp.clock import Clock
     from hpcapp.mpi import world
 
@@ -117,9 +123,7 @@ def main(folder: str, side: int, repeats: int, names: list[str]) -> None:
     names = names or writing.names
     seconds: dict[str, list[float]] = {name: [] for name in names}
     for number in range(repeats + 1):
-        turn = number % len(names)
-        order = names[turn:] + names[:turn]
-        for name in order if number % 2 else order[::-1]:
+        for name in random.Random(number).sample(names, len(names)):
             found = writing.run(name)
             seconds[name] += [found] if number else []
     if comm.root:
