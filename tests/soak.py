@@ -41,7 +41,7 @@ SCENARIOS = {
         "parameters.max_iterations=12000",
         "parameters.check_every=16",
     ),
-    "montecarlo": ("montecarlo-pi", "parameters.samples=1e10"),
+    "montecarlo": ("montecarlo-pi", "parameters.samples=6e9"),
     "mandelbrot": (
         "mandelbrot-dynamic",
         "parameters.shape=[2000, 2000]",
@@ -49,7 +49,7 @@ SCENARIOS = {
         "parameters.extent=[3.0, 3.0]",
         "parameters.max_iterations=20000",
     ),
-    "series": ("series-trigonometric", "parameters.terms=1.5e10"),
+    "series": ("series-trigonometric", "parameters.terms=1e10"),
     "words": ("words", "parameters.inputs=[{inputs}/*.txt]"),
     "climate": ("climate", "parameters.inputs=[{inputs}/*.nc]"),
 }
