@@ -7,7 +7,7 @@ from tests.soak import soak
 
 
 @pytest.mark.medium
-@pytest.mark.timeout(1500)
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize(
     "kills",
     [10, pytest.param(100, marks=pytest.mark.slow)],
