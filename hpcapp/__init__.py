@@ -6,7 +6,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import xarray
 
-__all__ = ["__version__", "open"]
+__all__ = ["__version__", "open", "open_snapshots"]
 
 __version__ = "0.1.0"
 
@@ -30,3 +30,23 @@ def open(path: str, **options: object) -> "xarray.Dataset":  # noqa: A001
     from hpcapp.studies.opening import open_result
 
     return open_result(path, **options)
+
+
+def open_snapshots(directory: str, **options: object) -> "xarray.Dataset":
+    """Open the snapshots of a run as one lazy dataset; see `hpcapp.studies.opening`.
+
+    Parameters
+    ----------
+    directory : str
+        Of a run with `output.every` that goes on, was stopped, died or ended.
+    **options : object
+        Passed on to xarray.
+
+    Returns
+    -------
+    xarray.Dataset
+        With a dimension `snapshot`: steps done.
+    """
+    from hpcapp.studies.opening import open_snapshots as opened
+
+    return opened(directory, **options)

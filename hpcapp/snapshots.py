@@ -14,6 +14,7 @@ from hpcapp.store.snapshots import (
     SNAPSHOTS,
     clear_snapshots,
     collect,
+    single,
     snapshot_fields,
     snapshot_path,
 )
@@ -81,23 +82,21 @@ class Snapshots:
             return
         path = snapshot_path(self._session.directory, self.steps)
         self._session.comm.on_root(lambda: _make_folder(path))
+        found = single(self.steps, state, self._fields, self._domain, self._axes(state))
         outcome = {"hpcapp_state": "snapshot"}
-        self._save(path, self._fields, state, outcome, self._domain)
+        self._save(path, found.fields, found.state, outcome, found.domain)
 
     def finish(self, state: State) -> None:
         """Make one file of all snapshots; collective."""
         session = self._session
         if self._every is None:
             return
-        axes = [
-            (field, state[field.name])
-            for field in self._all
-            if field.published
-            and field.dims == (field.name,)
-            and field.name in self._domain.dims
-        ]
         found = collect(
-            session.comm, session.directory, self._fields, self._domain, axes
+            session.comm,
+            session.directory,
+            self._fields,
+            self._domain,
+            self._axes(state),
         )
         if found is None:
             return
@@ -106,6 +105,17 @@ class Snapshots:
         self._save(path, found.fields, found.state, outcome, found.domain)
         session.comm.on_root(lambda: clear_snapshots(session.directory))
         session.log.info(f"snapshots in {path}")
+
+    def _axes(self, state: State) -> list[tuple[Field, Any]]:
+        """Return the coordinates of the domain, as far as they are known yet."""
+        return [
+            (field, state[field.name])
+            for field in self._all
+            if field.published
+            and field.dims == (field.name,)
+            and field.name in self._domain.dims
+            and field.name in state
+        ]
 
 
 def _make_folder(path: str) -> None:

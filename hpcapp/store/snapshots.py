@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: MIT
 """Fields at several steps of a run: a file for each, one file of all at the end.
 
-A snapshot is a complete file as soon as it stands, so that a kill loses none and a
-resumption goes on behind them. At the end they are copied into one file with a
-dimension `snapshot`; their bytes are mapped, not read, so that no rank holds more than
-the pieces that its writer sends.
+All files have a dimension `snapshot` and their coordinates. One of a single step is
+complete as soon as it stands, so that a kill loses none, a resumption goes on behind
+them, and xarray opens all of them as one dataset while the run goes on. At the end they
+are copied into one file; their bytes are mapped, not read, so that no rank holds more
+than the pieces that its writer sends.
 """
 
 import os
@@ -30,6 +31,7 @@ __all__ = [
     "clear_snapshots",
     "collect",
     "find_snapshots",
+    "single",
     "snapshot_fields",
     "snapshot_path",
 ]
@@ -122,6 +124,48 @@ class Collection:
     state: State
 
 
+def single(
+    number: int,
+    state: State,
+    fields: Sequence[Field],
+    domain: Domain,
+    coordinates: Sequence[tuple[Field, Any]],
+) -> Collection:
+    """Make a snapshot of the present state.
+
+    Parameters
+    ----------
+    number : int
+        Steps done.
+    state : State
+        Complete.
+    fields : sequence of Field
+        What is kept of it.
+    domain : Domain
+        The workload's.
+    coordinates : sequence of (Field, object)
+        Further variables, which do not change from step to step.
+
+    Returns
+    -------
+    Collection
+        Views of the state, of length 1 along the dimension `snapshot`.
+    """
+    kept = State({DIMENSION: np.array([number], np.int64)})
+    for field in fields:
+        if field.distributed:
+            kept[field.name] = [
+                Part(
+                    Block((0, *part.block.start), (1, *part.block.stop)),
+                    part.array[np.newaxis],
+                )
+                for part in state.parts(field.name)
+            ]
+        else:
+            kept[field.name] = np.asarray(state[field.name])[np.newaxis]
+    return _stacked(1, kept, fields, domain, coordinates)
+
+
 def collect(
     comm: "Comm",
     directory: str,
@@ -158,9 +202,7 @@ def collect(
     if not slices:
         return None
     state = State({DIMENSION: np.array([n for n, _, _ in slices], np.int64)})
-    found = [AXIS]
     for field in fields:
-        found.append(replace(field, dims=(DIMENSION, *field.dims), kind="result"))
         if field.distributed:
             state[field.name] = [
                 part
@@ -168,43 +210,45 @@ def collect(
                 for part in _mapped(comm, saved, field.name, index, at)
             ]
         else:
-            values = [_value(saved, field.name, index) for _, saved, index in slices]
+            values = [saved.values[field.name][index] for _, saved, index in slices]
             state[field.name] = np.stack(values)
+    return _stacked(len(slices), state, fields, domain, coordinates)
+
+
+def _stacked(
+    length: int,
+    state: State,
+    fields: Sequence[Field],
+    domain: Domain,
+    coordinates: Sequence[tuple[Field, Any]],
+) -> Collection:
+    found = [AXIS]
+    for field in fields:
+        found.append(replace(field, dims=(DIMENSION, *field.dims), kind="result"))
     for field, value in coordinates:
         found.append(replace(field, kind="result"))
         state[field.name] = value
-    dims, shape = (DIMENSION, *domain.dims), (len(slices), *domain.shape)
+    dims, shape = (DIMENSION, *domain.dims), (length, *domain.shape)
     return Collection(found, Domain(dims, shape), state)
 
 
-def _slices(
-    directory: str, fields: Sequence[Field]
-) -> list[tuple[int, Saved, int | None]]:
+def _slices(directory: str, fields: Sequence[Field]) -> list[tuple[int, Saved, int]]:
     """Return steps, file, and place in it of each snapshot, also of an earlier end."""
-    found: dict[int, tuple[Saved, int | None]] = {}
     earlier = os.path.join(directory, SNAPSHOTS)
-    if os.path.exists(earlier):
-        saved = load_saved(earlier, [replace(AXIS, kind="both"), *fields])
+    paths = [earlier] if os.path.exists(earlier) else []
+    found: dict[int, tuple[Saved, int]] = {}
+    for path in [*paths, *(path for _, path in find_snapshots(directory))]:
+        saved = load_saved(path, [replace(AXIS, kind="both"), *fields])
         for index, number in enumerate(saved.values[DIMENSION].tolist()):
             found[number] = saved, index
-    for number, path in find_snapshots(directory):
-        found[number] = load_saved(path, fields), None
     return [(number, *found[number]) for number in sorted(found)]
 
 
-def _value(saved: Saved, name: str, index: int | None) -> Any:
-    value = saved.values[name]
-    return value if index is None else value[index]
-
-
-def _mapped(
-    comm: "Comm", saved: Saved, name: str, index: int | None, at: int
-) -> list[Part]:
+def _mapped(comm: "Comm", saved: Saved, name: str, index: int, at: int) -> list[Part]:
     """Return this rank's rows of a snapshot, in its place, without reading them."""
     target = saved.targets[name]
-    shape = target.shape if index is None else target.shape[1:]
-    item = np.dtype(target.dtype).itemsize
-    skip = 0 if index is None else index * item * int(np.prod(shape))
+    shape = target.shape[1:]
+    skip = index * np.dtype(target.dtype).itemsize * int(np.prod(shape))
     begin, end = part_of(shape[0], comm.size, comm.rank)
     if begin == end or 0 in shape:
         return []
