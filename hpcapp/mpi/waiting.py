@@ -9,9 +9,9 @@ from mpi4py import MPI
 
 __all__ = ["settle"]
 
-# seconds between two looks at messages, doubled from the first to the last
-FIRST = 1e-4
-LAST = 1e-3
+# seconds between two looks at messages: exchanges depend on one another, so that
+# longer pauses add up
+PAUSE = 1e-4
 
 
 def settle(requests: Sequence[Any], crowded: bool) -> None:
@@ -28,7 +28,5 @@ def settle(requests: Sequence[Any], crowded: bool) -> None:
     if not crowded:
         MPI.Request.Waitall(requests)
         return
-    pause = FIRST
     while not MPI.Request.Testall(requests):
-        time.sleep(pause)
-        pause = min(LAST, 2 * pause)
+        time.sleep(PAUSE)
