@@ -3,21 +3,26 @@
 
 import re
 import sys
+import tracemalloc
 from pathlib import Path
 
 import h5py
 import netCDF4
 import numpy as np
 import pytest
+from mpi4py import MPI
 
 from hpcapp.checksum import checksum_array
 from hpcapp.config import Output
 from hpcapp.decomposition import Block, Domain, Layout
-from hpcapp.errors import ConfigError
+from hpcapp.errors import ConfigError, HpcappError
 from hpcapp.fields import Field, Part, State
 from hpcapp.store.collective import missing
+from hpcapp.store.entry import Entry
+from hpcapp.store.layout import create
 from hpcapp.store.reader import load_saved
 from hpcapp.store.save import Job, save
+from hpcapp.store.target import Target
 from hpcapp.store.writers import PACKING, WRITERS, check_writer, choose_writer
 
 pytestmark = pytest.mark.mpi
@@ -124,6 +129,80 @@ def check_same_layout(one, two, compression):
             assert (variable[:] == b[name][:]).all()
         assert a.__dict__ == b.__dict__
         assert b["u"].filters()["zlib"] is bool(compression)
+
+
+MIB = 1 << 20
+# beside the blocks, on rank 0 and on others, as docs/io.md says; a block is 16 MiB
+EXTRA = {
+    "direct": (2 * MIB, 2 * MIB),
+    "hdf5": (16 * MIB, 16 * MIB),
+    "netcdf": (16 * MIB, 16 * MIB),
+    "gather": (40 * MIB, 8 * MIB),
+}
+
+
+@pytest.mark.parametrize("writer", HERE)
+def test_memory_beside_the_blocks_is_bounded(comm, folder, writer):
+    # a block of 2048 rows of 1024 doubles on each rank, inside of a margin
+    shape = (2048 * comm.size, 1024)
+    block = Block((2048 * comm.rank, 0), (2048 * (comm.rank + 1), 1024))
+    inner = np.ones((2050, 1026))[1:-1, 1:-1]
+    field = Field("u", ("y", "x"), "1", "values", distributed=True)
+    path = str(folder / "large.nc")
+    offsets = comm.on_root(lambda: create(path, [Entry(field, shape)]))
+    target = Target(offsets["u"], shape, "float64", "u")
+    # what the first call imports does not count
+    for measured in (False, True):
+        if measured:
+            tracemalloc.start()
+        WRITERS[writer](comm, path, [(target, [Part(block, inner)])])
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak <= EXTRA[writer][0 if comm.root else 1] + MIB / 2
+    with h5py.File(path) as file:
+        assert (file["u"][:: max(1, shape[0] // 64)] == 1).all()
+    comm.barrier()
+
+
+@pytest.mark.parametrize("writer", HERE)
+def test_variables_may_be_larger_than_4_gb_and_no_dimension_is_unlimited(
+    comm, folder, writer
+):
+    # 5.7 GB of which nothing but the last rows is ever written: a hole on the disk
+    shape = (700_000, 1024)
+    row = shape[0] - 1 - comm.rank
+    part = Part(Block((row, 0), (row + 1, 1024)), np.full((1, 1024), row + 0.5))
+    field = Field("u", ("y", "x"), "1", "values", distributed=True)
+    path = str(folder / "large.nc")
+    offsets = comm.on_root(lambda: create(path, [Entry(field, shape)]))
+    target = Target(offsets["u"], shape, "float64", "u")
+    WRITERS[writer](comm, path, [(target, [part])])
+    if comm.root:
+        with netCDF4.Dataset(path) as file:
+            assert not any(d.isunlimited() for d in file.dimensions.values())
+            last = file["u"][-comm.size :, :]
+        expected = np.arange(shape[0] - comm.size, shape[0]) + 0.5
+        assert (last == expected[:, np.newaxis]).all()
+    comm.barrier()
+
+
+def test_gather_alone_needs_no_mpi_io(comm, folder, monkeypatch):
+    class NoFiles:
+        """Stands for an MPI without I/O, or a file system that it knows not."""
+
+        @staticmethod
+        def Open(*_arguments):  # noqa: N802
+            raise MPI.Exception(MPI.ERR_UNSUPPORTED_OPERATION)
+
+    monkeypatch.setattr(MPI, "File", NoFiles)
+    write(comm, folder / "gather.nc", "gather")
+    with pytest.raises(HpcappError, match=r"direct\.nc: cannot be written: .*MPI-IO"):
+        write(comm, folder / "direct.nc", "direct")
+    comm.barrier()
+    assert not (folder / "direct.nc").exists()
+    with h5py.File(folder / "gather.nc") as file:
+        assert (file["u"][()] == smooth()).all()
+    comm.barrier()
 
 
 def test_direct_refuses_what_lies_at_no_offset(comm, folder):
