@@ -40,7 +40,8 @@ SNAPSHOTS = "snapshots.nc"
 FOLDER = "snapshots"
 DIMENSION = "snapshot"
 
-AXIS = Field(DIMENSION, (DIMENSION,), "1", "steps done", "int64")
+# of 32 bits: ncview knows no longer ones
+AXIS = Field(DIMENSION, (DIMENSION,), "1", "steps done", "int32")
 
 
 def snapshot_path(directory: str, number: int) -> str:
@@ -151,7 +152,7 @@ def single(
     Collection
         Views of the state, of length 1 along the dimension `snapshot`.
     """
-    kept = State({DIMENSION: np.array([number], np.int64)})
+    kept = State({DIMENSION: np.array([number], np.int32)})
     for field in fields:
         if field.distributed:
             kept[field.name] = [
@@ -201,7 +202,7 @@ def collect(
     slices = comm.on_root(lambda: _slices(directory, fields))
     if not slices:
         return None
-    state = State({DIMENSION: np.array([n for n, _, _ in slices], np.int64)})
+    state = State({DIMENSION: np.array([n for n, _, _ in slices], np.int32)})
     for field in fields:
         if field.distributed:
             state[field.name] = [

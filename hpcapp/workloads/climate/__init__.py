@@ -133,7 +133,7 @@ class Climate(Workload):
             _axis("time", "time", header.time_units, "T", calendar=header.calendar),
             _axis("lat", "latitude", "degrees_north", "Y"),
             _axis("lon", "longitude", "degrees_east", "X"),
-            Field("year", ("year",), "1", "calendar year", "int64"),
+            Field("year", ("year",), "1", "calendar year", "int32"),
             _axis("point_lat", "latitude", "degrees_north", dims=()),
             _axis("point_lon", "longitude", "degrees_east", dims=()),
             *(
@@ -286,7 +286,7 @@ class _Work:
             for name in ("global_mean", "point_series")
         }
         header, (j, i) = owner.header, owner.place
-        state["time"], state["year"] = known.time, self.years
+        state["time"], state["year"] = known.time, self.years.astype(np.int32)
         state["lat"], state["lon"] = header.lat, header.lon
         state["point_lat"], state["point_lon"] = header.lat[j], header.lon[i]
         self.weights = weights(header.lat)[self.block.start[0] : self.block.stop[0]]
