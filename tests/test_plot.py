@@ -450,6 +450,23 @@ def test_times_are_drawn_as_years(tmp_path):
     assert axes.get_xlabel() == "year"
 
 
+@pytest.mark.parametrize("months", [7, 36, 1200])
+def test_years_are_few_and_whole_where_there_are_some(tmp_path, months):
+    time = 30.4375 * np.arange(float(months))
+    variables = {
+        "time": (("time",), time, "days since 2001-01-01"),
+        "m": (("time",), np.sin(time / 100), "K", "mean"),
+    }
+    figure = draw(write(tmp_path / "r.nc", variables))
+    figure.draw_without_rendering()
+    marks = [label.get_text() for label in figure.axes[0].get_xticklabels()]
+    assert 2 <= len(marks) <= 6
+    # written out, not as what is to be added to a number at the end of the axis;
+    # one of them may lie beyond each end
+    assert all(1900 <= float(mark) <= 2200 for mark in marks)
+    assert all(mark.isdigit() for mark in marks) or months < 24
+
+
 def test_last_snapshot_is_shown(tmp_path):
     variables = field(SMOOTH)
     stack = np.stack([SMOOTH, 2 * SMOOTH])

@@ -190,6 +190,8 @@ def _draw_curve(axes: "Axes", curve: Curve) -> None:
             axes.set_yscale("log")
         if _log_places(curve.x.values):
             axes.set_xscale("log")
+        elif curve.x.label == "year":
+            _mark_years(axes, float(np.ptp(curve.x.values)))
     if curve.names:
         look = _make_room(axes, len(curve.names)) if curve.power else LEGEND
         for text in axes.legend(**look).get_texts():
@@ -198,6 +200,14 @@ def _draw_curve(axes: "Axes", curve: Curve) -> None:
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
     label_axes(axes, curve.x.label, curve.label)
+
+
+def _mark_years(axes: "Axes", span: float) -> None:
+    """Name few years, whole ones where there are some: more would run together."""
+    from matplotlib.ticker import MaxNLocator
+
+    axes.xaxis.set_major_locator(MaxNLocator(4, integer=span >= 2))
+    axes.ticklabel_format(axis="x", useOffset=False)
 
 
 def _draw_bins(axes: "Axes", curve: Curve) -> None:
