@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 from mpi4py import MPI
 
+from hpcapp.errors import LaunchError
+
 __all__ = ["Claim"]
 
 
@@ -19,6 +21,12 @@ class Claim:
     total : int
         How many numbers there are.
 
+    Raises
+    ------
+    LaunchError
+        If the MPI library has no one-sided communication here: Open MPI 4.1 has
+        none between nodes without RDMA at `MPI_THREAD_MULTIPLE`.
+
     Notes
     -----
     One-sided fetch-and-add (MPI-4.1, section 12.3.4). Memory of the window is
@@ -29,7 +37,14 @@ class Claim:
         self.total = total
         item = MPI.INT64_T.Get_size()
         size = item if raw.Get_rank() == 0 else 0
-        self._window = MPI.Win.Allocate(size, item, comm=raw)
+        try:
+            self._window = MPI.Win.Allocate(size, item, comm=raw)
+        except MPI.Exception as error:
+            raise LaunchError(
+                "work that is claimed needs one-sided communication, which this MPI "
+                f"library does not offer between these nodes ({error}); use another "
+                "schedule, such as cost, or another MPI: Open MPI 5, MPICH, or UCX"
+            ) from None
         self._window.Lock_all()
         if size:
             counter: Any = self._window.tomemory()

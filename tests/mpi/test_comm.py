@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from hpcapp import reduction
-from hpcapp.errors import ConfigError
+from hpcapp.errors import ConfigError, LaunchError
 
 pytestmark = pytest.mark.mpi
 
@@ -121,6 +121,24 @@ def test_copies_of_a_communicator_wait_as_it_does(waiter):
 def test_split_leaves_out_who_takes_no_part(comm):
     part = comm.split(0 if comm.rank == 0 else None)
     assert (part.size == 1) if comm.rank == 0 else (part is None)
+
+
+def test_an_mpi_without_one_sided_communication_is_named(comm, monkeypatch):
+    from mpi4py import MPI
+
+    class NoWindow:
+        @staticmethod
+        def Allocate(*arguments, **options):  # noqa: N802
+            raise MPI.Exception(MPI.ERR_WIN)
+
+    monkeypatch.setattr("hpcapp.mpi.claim.MPI.Win", NoWindow)
+    with pytest.raises(LaunchError) as caught:
+        comm.claim(5)
+    assert str(caught.value).startswith(
+        "work that is claimed needs one-sided communication, which this MPI library "
+        "does not offer between these nodes ("
+    )
+    assert "use another schedule, such as cost" in str(caught.value)
 
 
 def test_claim_hands_out_each_number_once(comm):
