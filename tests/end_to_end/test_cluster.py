@@ -318,8 +318,11 @@ def test_check_finds_planted_differences_and_no_others(cluster, tmp_path):
 
 
 WORKLOADS = [
-    *("laplace-multigrid", "mandelbrot-dynamic", "montecarlo-walk"),
-    *("series-kempner", "words", "climate"),
+    "laplace-multigrid",
+    "montecarlo-walk",
+    "series-kempner",
+    "words",
+    "climate",
 ]
 
 
@@ -335,11 +338,27 @@ def test_all_workloads_give_the_bits_of_a_run_without_slurm(
     # inputs are named from the top of the checkout
     (tmp_path / "data").symlink_to(ROOT / "data")
     (tmp_path / "configs").symlink_to(ROOT / "configs")
-    number = jobs.submit(*words, *(SMALL / f"{name}.yaml" for name in WORKLOADS))
-    for task, name in enumerate(WORKLOADS):
+    # without RDMA Open MPI 4.1 has no one-sided communication between nodes
+    dynamic = "mandelbrot" if mpi == "debian" else "mandelbrot-dynamic"
+    names = [dynamic, *WORKLOADS]
+    script = jobs.script(*words, *(SMALL / f"{name}.yaml" for name in names))
+    if mpi == "debian":
+        # the environment has another one of its own
+        script = script.replace("\nmpirun ", "\n/usr/bin/mpirun ")
+    number = jobs.send(script)
+    for task, name in enumerate(names):
         jobs.finish(f"{number}_{task}", timeout=300)
         target = tmp_path / "results" / "small" / name
         assert_same(hpcapp, target, undisturbed(mpirun, tmp_path, name))
+
+
+@pytest.mark.slow
+def test_work_that_cannot_be_claimed_is_one_message(cluster, tmp_path):
+    jobs = Jobs(cluster, tmp_path, "debian")
+    number = jobs.submit("--nodes", "2", SMALL / "mandelbrot-dynamic.yaml")
+    jobs.cluster.wait(number, "FAILED")
+    assert jobs.cluster.job(number)["ExitCode"] == "2:0", jobs.output()
+    assert "hpcapp: work that is claimed needs one-sided communication" in jobs.output()
 
 
 @pytest.mark.slow
