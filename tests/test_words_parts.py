@@ -177,7 +177,7 @@ def test_parameters_out_of_range_are_refused():
 def sample_of(path, words):
     """Write a book and return what `plan` sees of it, and how many words it has."""
     path.write_bytes(b" ".join(words))
-    return take_sample(book_of(path)), len(words)
+    return take_sample(book_of(path), 7), len(words)
 
 
 def test_words_of_a_small_book_are_known_to_the_plan(tmp_path):
@@ -185,8 +185,9 @@ def test_words_of_a_small_book_are_known_to_the_plan(tmp_path):
     sample, number = sample_of(tmp_path / "a.txt", words)
     assert sample.expect(number) == pytest.approx(700)
     assert sample.density * (tmp_path / "a.txt").stat().st_size == number
-    # none has more than 8 letters
+    # none has more than 8 letters, and all are as frequent as one another
     assert sample.cells == 1
+    assert sample.chosen == pytest.approx(7 / 700, rel=0.2)
 
 
 @pytest.mark.parametrize("known", [1000, 10_000_000])

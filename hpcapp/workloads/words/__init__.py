@@ -16,7 +16,7 @@ from hpcapp.workloads.words.inputs import Book, find_files, make_books
 from hpcapp.workloads.words.measures import FIELDS, begin
 from hpcapp.workloads.words.parameters import Parameters
 from hpcapp.workloads.words.reading import Reading
-from hpcapp.workloads.words.sampling import needed_bytes, take_sample
+from hpcapp.workloads.words.sampling import Sample, needed_bytes, take_sample
 from hpcapp.workloads.words.stemming import check_stemmer
 from hpcapp.workloads.words.warming import warm_up
 
@@ -71,18 +71,21 @@ class Words(Workload):
     def _books(self) -> list[Book]:
         return make_books(find_files(self.parameters.inputs), self.parameters.merge)
 
-    def input_files(self) -> list[str]:
-        """Return the files of all books."""
-        return [file.path for book in self._books for file in book.files]
+    @cached_property
+    def _largest(self) -> Book:
+        return max(self._books, key=lambda book: book.size)
+
+    @cached_property
+    def _sample(self) -> Sample:
+        return take_sample(self._largest, self.parameters.top)
 
     def memory(self, layout: Layout, rank: int) -> int:  # noqa: ARG002
         """Return the bytes of numbers, positions and tables of the largest book.
 
         The words of some megabytes tell how many there may be.
         """
-        largest = max(self._books, key=lambda book: book.size)
         threads = max(1, len(cores()) // layout.used)
-        return needed_bytes(largest, take_sample(largest), layout.used, threads)
+        return needed_bytes(self._largest, self._sample, layout.used, threads)
 
     @classmethod
     def tables(cls, read: Callable[[str], Any]) -> Iterator[tuple[str, Iterable[str]]]:

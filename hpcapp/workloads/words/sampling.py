@@ -2,6 +2,8 @@
 """How many words a book may have, from a few megabytes of it: for `plan` alone."""
 
 import math
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from hpcapp.workloads.words.counting import WINDOW, count_windows
@@ -10,8 +12,10 @@ from hpcapp.workloads.words.segment import word_table
 
 __all__ = ["Sample", "needed_bytes", "take_sample"]
 
-# bytes of a block, and blocks, which lie evenly in the book
+# bytes of a block, and blocks
 BLOCK, BLOCKS = 1 << 16, 64
+
+GOLDEN = (math.sqrt(5) - 1) / 2
 
 
 # bytes of an entry of a table besides its text: its arrays, and two to four slots; of a
@@ -33,12 +37,15 @@ class Sample:
         How many are distinct among a quarter of them, a half, and all.
     cells : float
         64-bit words of text that a distinct one takes.
+    chosen : float
+        Share of the words that the most frequent ones have.
     """
 
     density: float
     words: int
     distinct: tuple[int, int, int]
     cells: float
+    chosen: float
 
     def expect(self, words: float) -> float:
         """Return how many distinct words to expect among more of them.
@@ -64,7 +71,7 @@ class Sample:
         if left < 0:
             return min(words, math.exp2(found + slope * left))
         # by how much less than the doubling before; laws of texts bend less and less
-        bend = max(0.0, (half - quarter) - slope) / 2
+        bend = max(0.0, (half - quarter) - slope)
         while left > 0:
             slope = max(0.0, slope - bend)
             found += slope * min(1.0, left)
@@ -96,19 +103,22 @@ def needed_bytes(book: Book, sample: Sample, ranks: int, threads: int) -> int:
     met = threads * sample.expect(words / windows / parts)
     owned = sample.expect(words) / ranks
     numbers = 4 * words / ranks
-    positions = 8 * sample.density * min(book.size, WINDOW) / ranks
+    # found, and of each word once more with those before
+    positions = 16 * sample.chosen * sample.density * min(book.size, WINDOW) / ranks
     tables = windows * met * (ENTRY + text) + owned * (ENTRY + COPY + 2 * text)
     moving = met * (COPY + text)
     return int(tables + numbers + max(moving, positions))
 
 
-def take_sample(book: Book) -> Sample:
+def take_sample(book: Book, top: int) -> Sample:
     """Read some of a book.
 
     Parameters
     ----------
     book : Book
         Its files are there.
+    top : int
+        How many words are chosen for the autocorrelation.
 
     Returns
     -------
@@ -123,20 +133,36 @@ def take_sample(book: Book) -> Sample:
     table = word_table()
     table[table == 0] = ord(" ")
     quarters: list[list[bytes]] = [[], [], [], []]
-    seen, step = 0, max(BLOCK, book.size // BLOCKS)
-    for number, at in enumerate(range(0, book.size, step)):
+    seen = 0
+    for at in _places(book.size):
         data = _read(book, at).translate(table.tobytes())
         # words that the block cuts are none
         data = data[data.find(b" ") if at else 0 :]
         data = data[: data.rfind(b" ") + 1 if len(data) > BLOCK // 2 else None]
         seen += len(data)
-        quarters[number % 4] += data.split()
-    sets = [set(words) for words in quarters]
-    parts = (sets[0], sets[0] | sets[2], set[bytes]().union(*sets))
-    quarter, half, found = (max(1, len(part)) for part in parts)
-    words, cells = sum(map(len, quarters)), sum(len(w) + 7 >> 3 for w in parts[2])
-    density = words / max(seen, 1)
-    return Sample(density, words, (quarter, half, found), cells / found)
+        words = data.split()
+        # of each block alike: some blocks are not like others
+        for number, quarter in enumerate(quarters):
+            quarter += words[number::4]
+    first, _, third, _ = (set(quarter) for quarter in quarters)
+    counts = Counter(word for quarter in quarters for word in quarter)
+    distinct = [max(1, len(n)) for n in (first, first | third, counts)]
+    total = sum(counts.values())
+    return Sample(
+        density=total / max(seen, 1),
+        words=total,
+        distinct=(distinct[0], distinct[1], distinct[2]),
+        cells=sum(len(word) + 7 >> 3 for word in counts) / distinct[2],
+        chosen=sum(n for _, n in counts.most_common(top)) / max(total, 1),
+    )
+
+
+def _places(size: int) -> Iterable[int]:
+    """Return where blocks begin: all of a small book, else some, spread evenly."""
+    if size <= BLOCK * BLOCKS:
+        return range(0, size, BLOCK)
+    # multiples of the golden ratio: a text that repeats itself has no such period
+    return (int(k * GOLDEN % 1 * (size - BLOCK)) for k in range(BLOCKS))
 
 
 def _read(book: Book, at: int) -> bytes:
