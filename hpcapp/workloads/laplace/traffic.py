@@ -73,10 +73,12 @@ def level_traffic(levels: Sequence[LevelShape], number: int, rank: int) -> Traff
 
     Parameters
     ----------
-    levels, rank : object
-        As in `cycle_traffic`.
+    levels : sequence of LevelShape
+        The finest first.
     number : int
         The level.
+    rank : int
+        The rank.
     """
     level = levels[number]
     total = _exchange(level.tiling, rank, MARGIN)
