@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Batch jobs on a real Slurm of several nodes, which the tests start themselves."""
 
+import json
 import os
 import re
 import shutil
@@ -366,7 +367,13 @@ def test_work_that_cannot_be_claimed_is_one_message(cluster, tmp_path):
 def test_a_job_of_several_limits_length_finishes_by_requeueing(
     jobs, mpirun, hpcapp, tmp_path
 ):
-    settings = [*LONG[:1], "parameters.max_iterations=150000", *LONG[2:]]
+    # about 75 s of work on this machine as it is now
+    words = [part for setting in LONG for part in ("--set", setting)]
+    short = [str(SMALL / "laplace.yaml"), "-o", str(tmp_path / "short"), *words]
+    phases = json.loads(mpirun(2, "run", "--json", *short).stdout)["phases"]
+    seconds = sum(phases[name]["max"] for name in ("compute", "halo", "reduce"))
+    iterations = 16 * int(12000 / 16 * 75 / seconds)
+    settings = [*LONG[:1], f"parameters.max_iterations={iterations}", *LONG[2:]]
     words = [part for setting in settings for part in ("--set", setting)]
     # the least limit that Slurm has; it looks every 30 s
     number = jobs.submit("--time", "1 min", *words, SMALL / "laplace.yaml")
