@@ -77,10 +77,13 @@ class Lock:
         if self._descriptor >= 0:
             self._released.set()
             self._thread.join()
-            # removed while held, so that nobody can lock what is about to vanish
-            with suppress(FileNotFoundError):
+            # how the run ended counts more than a file that cannot be removed: to
+            # close it lets others in too
+            with suppress(OSError):
+                # removed while held, so that nobody can lock what is about to vanish
                 os.unlink(self.path)
-            os.close(self._descriptor)
+            with suppress(OSError):
+                os.close(self._descriptor)
             self._descriptor = -1
 
     def _keep_alive(self) -> None:

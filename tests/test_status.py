@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Laws of status.json and of the lock, with readers and owners that are real."""
 
+import errno
 import fcntl
 import json
 import os
@@ -83,6 +84,22 @@ def test_released_lock_leaves_nothing_and_can_be_taken_again(tmp_path):
         lock.release()
         lock.release()
         assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "code", [errno.EROFS, errno.EACCES, errno.ESTALE, errno.EIO, errno.ENOENT]
+)
+def test_lock_is_let_go_where_its_file_cannot_be_removed(tmp_path, monkeypatch, code):
+    def refuse(path):
+        raise OSError(code, os.strerror(code), path)
+
+    lock = Lock(str(tmp_path))
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "unlink", refuse)
+        lock.release()
+    assert (tmp_path / ".lock").exists()
+    Lock(str(tmp_path)).release()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_owner_elsewhere_that_was_heard_of_lately_is_respected(tmp_path):
