@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: MIT
 """Messages and progress: rank 0 speaks for all, on stderr and into log.txt."""
 
+import os
 import sys
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from datetime import datetime
 from typing import IO, Any
 
-__all__ = ["Log", "Progress", "duration", "scaled"]
+__all__ = ["Log", "Progress", "drain", "duration", "say", "scaled"]
 
 
 class Log:
@@ -76,7 +76,7 @@ class Log:
         if not self.speaks:
             return
         if level <= self.level:
-            _print(f"hpcapp: {text}")
+            say(f"hpcapp: {text}")
         self._record(text)
 
     def _record(self, text: str) -> None:
@@ -94,16 +94,54 @@ class Log:
         # not be written stays in the buffer and is tried again with the next line
         if self._file and not self._faulty:
             self._faulty = True
-            _print(
+            say(
                 f"hpcapp: warning: {self._file.name}: cannot be written: "
                 f"{error.strerror}; the run goes on, lines may be missing there"
             )
 
 
-def _print(line: str) -> None:
-    # stderr may be a file on the disk that is full
-    with suppress(OSError):
-        print(line, file=sys.stderr, flush=True)
+def say(text: str, stream: IO[str] | None = None) -> str:
+    """Print where that is possible: what is said must not change how a run ends.
+
+    Parameters
+    ----------
+    text : str
+        One line or several.
+    stream : file, optional
+        Where to; stderr by default.
+
+    Returns
+    -------
+    str
+        "" or why it could not be printed: the disk of a file that is full, a pipe
+        whose reader has gone.
+    """
+    try:
+        print(text, file=sys.stderr if stream is None else stream, flush=True)
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""
+
+
+def drain() -> None:
+    """Give up what stdout and stderr cannot get rid of, at the end of the process.
+
+    Python would try it once more, and end with a code of its own.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        # None where the process was started without it
+        if stream is not None and _flush(stream):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream.fileno())
+            os.close(nowhere)
+
+
+def _flush(stream: IO[str]) -> str:
+    try:
+        stream.flush()
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""
 
 
 class Progress:

@@ -25,7 +25,7 @@ from hpcapp.clock import Clock
 from hpcapp.device import prepare_cache
 from hpcapp.errors import Exit, HpcappError, LaunchError
 from hpcapp.failure import Failure, advise, leave, mark_failed, one_line
-from hpcapp.log import Log
+from hpcapp.log import Log, drain, say
 from hpcapp.mpi import world
 from hpcapp.stops import Stops
 from hpcapp.watchdog import SIGNAL, Post, Watchdog, open_board
@@ -71,7 +71,7 @@ def run_parallel(options: Any, arguments: Sequence[str]) -> int:
 
             return report_launch(error, options.json)
         if launch.rank == 0:
-            print(f"hpcapp: {error}", file=sys.stderr, flush=True)
+            say(f"hpcapp: {error}")
         else:
             # a rank that ends with a code makes some launchers end the others at once
             time.sleep(GRACE)
@@ -81,6 +81,7 @@ def run_parallel(options: Any, arguments: Sequence[str]) -> int:
         return _examine(comm, options, started)
     code = _Job(comm, options, arguments, stops).run()
     stops.leave()
+    drain()
     return code
 
 
@@ -165,7 +166,7 @@ class _Job:
         shared = self.apart.meet(GRACE)
         if comm.root or not shared:
             prefix = "" if shared else f"rank {comm.rank} on {world.host()}: "
-            print(f"hpcapp: {prefix}{error}", file=sys.stderr, flush=True)
+            say(f"hpcapp: {prefix}{error}")
             self._leave(error, "")
         if not shared:
             comm.abort(error.code)
@@ -178,11 +179,9 @@ class _Job:
         comm = self.comm
         shown = "".join(traceback.format_exception(error))
         if comm.size == 1 or _first_to_crash(self.name):
-            print(
+            say(
                 f"hpcapp: rank {comm.rank} of {comm.size} on {world.host()}, phase "
-                f"{comm.clock.phase_of(error)}: unexpected error\n{shown}",
-                file=sys.stderr,
-                flush=True,
+                f"{comm.clock.phase_of(error)}: unexpected error\n{shown}"
             )
             self._leave(error, shown)
         else:
@@ -206,8 +205,7 @@ class _Job:
             traceback=shown,
         )
         leave(self.directory, failure)
-        advice = advise(self.directory, comm.size)
-        print(f"hpcapp: {advice}", file=sys.stderr, flush=True)
+        say(f"hpcapp: {advise(self.directory, comm.size)}")
 
 
 class _Guards:
@@ -245,13 +243,18 @@ class _Guards:
 
 def _report(closing: "Closing", log: Log, as_json: bool) -> None:
     """Say on rank 0 how a run ended."""
-    if as_json:
-        print(json.dumps(closing.summary()), flush=True)
-        return
     lines = closing.lines()
-    for line in lines:
-        log.record(line)
-    print("\n".join(lines), flush=True)
+    if not as_json:
+        for line in lines:
+            log.record(line)
+    text = json.dumps(closing.summary()) if as_json else "\n".join(lines)
+    fault = say(text, sys.stdout)
+    if fault:
+        # the run has ended as it has, whoever listens
+        log.warn(
+            f"standard output cannot be written: {fault}; the run has ended all the "
+            f"same, with {closing.outcome.path}"
+        )
 
 
 def _first_to_crash(job: str) -> bool:

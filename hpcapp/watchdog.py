@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from hpcapp.clock import PHASES
 from hpcapp.failure import Failure, advise, leave
+from hpcapp.log import say
 
 if TYPE_CHECKING:
     from hpcapp.mpi.comm import Comm
@@ -340,4 +341,4 @@ class Watchdog:
             lines.append(f"rank {number}, phase {rank.phase}: {error}")
             lines.append(stack.rstrip() or "  (it cannot say where)")
         lines.append(f"hpcapp: {advise(post.directory, post.size)}")
-        print("\n".join(lines), file=stream, flush=True)
+        say("\n".join(lines), stream)

@@ -111,6 +111,7 @@ def _report(facts: dict[str, Any], ended: Sequence[tuple[int, int]]) -> None:
     import time
 
     from hpcapp.failure import Failure, advise, leave, read_status
+    from hpcapp.log import say
 
     # a rank that aborts has said why before, or is about to
     time.sleep(0.2)
@@ -121,8 +122,8 @@ def _report(facts: dict[str, Any], ended: Sequence[tuple[int, int]]) -> None:
         error = f"process {pid} was killed or ended without a word"
         failure = Failure(rank, facts["size"], facts["host"], pid, "unknown", error)
         leave(facts["directory"], failure)
-        sys.stderr.write(f"hpcapp: rank {rank} on {facts['host']}: {error}\n")
-    sys.stderr.write(f"hpcapp: {advise(facts['directory'], facts['size'])}\n")
+        say(f"hpcapp: rank {rank} on {facts['host']}: {error}")
+    say(f"hpcapp: {advise(facts['directory'], facts['size'])}")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, NoReturn, Protocol, TypeVar
 
 import numpy as np
@@ -357,8 +358,10 @@ class Comm:
 
     def abort(self, code: int) -> NoReturn:
         """End all ranks of the job at once; does not return."""
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for stream in (sys.stdout, sys.stderr):
+            # a full disk, a reader that has gone, or no such stream at all
+            with suppress(OSError, ValueError, AttributeError):
+                stream.flush()
         # what was just said must pass through the launcher before it tears down
         time.sleep(0.5)
         # a library that is stuck may not come back from it

@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: MIT
+"""Laws of the end of a job: it comes, whatever can no longer be said or written."""
+
+import os
+import subprocess
+import sys
+import threading
+import types
+
+import pytest
+
+from hpcapp import parallel
+from hpcapp.clock import Clock
+from hpcapp.errors import HpcappError
+from hpcapp.log import say
+from hpcapp.mpi.comm import Comm
+from hpcapp.parallel import _Job
+from hpcapp.stops import Stops
+
+SMALL = "configs/small/laplace.yaml"
+
+
+class Ended(BaseException):
+    """Stands for the end of the process."""
+
+
+class Alone:
+    """One rank of two, whose other does or does not have the same error."""
+
+    size, rank, root = 2, 0, True
+
+    def __init__(self, together=True):
+        self.together, self.clock, self.aborted = together, Clock(), []
+
+    def duplicate(self):
+        """Return itself."""
+        return self
+
+    def broadcast(self, value):
+        """Return what rank 0 has."""
+        return value
+
+    def meet(self, seconds):
+        """Tell whether the other rank came."""
+        return self.together
+
+    def abort(self, code):
+        """Note the code and come back no more."""
+        self.aborted.append(code)
+        raise Ended
+
+
+class Full:
+    """A stream that takes nothing."""
+
+    def write(self, text):
+        """Refuse."""
+        raise OSError(28, os.strerror(28))
+
+    def flush(self):
+        """Refuse."""
+        raise OSError(28, os.strerror(28))
+
+
+def end(comm, error, directory=""):
+    """Let a job meet an error; return its code, or that of its abort."""
+    job = _Job(comm, types.SimpleNamespace(), (), Stops())
+    job.directory = str(directory)
+
+    def fail():
+        raise error
+
+    try:
+        return job.guard(fail)
+    except Ended:
+        return comm.aborted[0]
+
+
+@pytest.mark.parametrize("together", [False, True])
+@pytest.mark.parametrize("error", [HpcappError("it broke"), ZeroDivisionError("x")])
+def test_a_job_ends_with_its_code_where_nothing_can_be_said(
+    monkeypatch, tmp_path, together, error
+):
+    monkeypatch.setattr(parallel, "GRACE", 0.0)
+    monkeypatch.setattr(sys, "stderr", Full())
+    monkeypatch.setattr(sys, "stdout", Full())
+    assert end(Alone(together), error, tmp_path) == 1
+    assert (tmp_path / "crash-rank0.json").exists()
+
+
+@pytest.mark.parametrize("stream", [Full(), None])
+def test_an_abort_comes_where_nothing_can_be_flushed(monkeypatch, stream):
+    class Raw:
+        def Get_rank(self):  # noqa: N802
+            return 0
+
+        Get_size = Get_rank
+
+        def Abort(self, code):  # noqa: N802
+            raise Ended(code)
+
+    def leave(code):
+        raise Ended(code)
+
+    monkeypatch.setattr(os, "_exit", leave)
+    # the one that would end these tests
+    monkeypatch.setattr(threading, "Timer", lambda *_: types.SimpleNamespace(start=int))
+    monkeypatch.setattr(sys, "stderr", stream)
+    monkeypatch.setattr(sys, "stdout", stream)
+    with pytest.raises(Ended) as caught:
+        Comm(Raw()).abort(7)
+    assert caught.value.args == (7,)
+
+
+def test_what_is_said_tells_why_it_was_not(capsys):
+    assert say("words", Full()) == "No space left on device"
+    assert say("words") == ""
+    assert capsys.readouterr().err == "words\n"
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no full device here")
+def test_a_finished_run_stays_one_where_nobody_can_be_told(root, tmp_path):
+    command = [sys.executable, "-m", "hpcapp", "run", SMALL, "-o"]
+    environ = {**os.environ, "PYTHONPATH": str(root)}
+    for name, streams in (("a", ("stdout",)), ("b", ("stdout", "stderr"))):
+        target = tmp_path / name
+        with open("/dev/full", "w") as full:
+            done = subprocess.run(
+                [*command, str(target)],
+                cwd=root,
+                env=environ,
+                text=True,
+                stdin=subprocess.DEVNULL,
+                **{"stderr": subprocess.PIPE, **dict.fromkeys(streams, full)},
+            )
+        assert done.returncode == 0, done.stderr
+        assert sorted(path.name for path in target.iterdir()) == [
+            *("log.txt", "result.nc", "run.yaml", "status.json")
+        ]
+        if name == "a":
+            assert done.stderr.splitlines()[-1] == (
+                "hpcapp: warning: standard output cannot be written: No space left on "
+                f"device; the run has ended all the same, with {target}/result.nc"
+            )
