@@ -114,10 +114,14 @@ class _Job:
         """Do something such that the job ends, whatever happens on this rank."""
         try:
             return action()
-        except HpcappError as error:
-            return self._end_with(error)
         except BaseException as error:
-            self._crash(error)
+            try:
+                if isinstance(error, HpcappError):
+                    return self._end_with(error)
+                self._crash(error)
+            except BaseException:
+                # others wait for this rank: to end counts more than to tell why
+                self.comm.abort(Exit.FAILED)
 
     def _run(self) -> int:
         from hpcapp.closing import close_finished, close_session

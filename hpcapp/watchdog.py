@@ -304,12 +304,14 @@ class Watchdog:
     def _watch(self) -> None:
         while not self._over.wait(PERIOD):
             if self.look(time.monotonic()):
-                if self._board.claim():
-                    self.report(sys.stderr)
-                else:
-                    # the rank that speaks ends us; should it fail, we do
-                    time.sleep(2 * PERIOD + len(self._post.ranks))
-                self._end()
+                try:
+                    if self._board.claim():
+                        self.report(sys.stderr)
+                    else:
+                        # the rank that speaks ends us; should it fail, we do
+                        time.sleep(2 * PERIOD + len(self._post.ranks))
+                finally:
+                    self._end()
                 return
 
     def report(self, stream: Any) -> None:

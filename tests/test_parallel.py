@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Laws of the end of a job: it comes, whatever can no longer be said or written."""
 
+import errno
+import json
 import os
 import subprocess
 import sys
@@ -12,9 +14,11 @@ import pytest
 from hpcapp import parallel
 from hpcapp.clock import Clock
 from hpcapp.errors import HpcappError
+from hpcapp.failure import read_status
 from hpcapp.log import say
 from hpcapp.mpi.comm import Comm
 from hpcapp.parallel import _Job
+from hpcapp.status import Status
 from hpcapp.stops import Stops
 
 SMALL = "configs/small/laplace.yaml"
@@ -62,6 +66,15 @@ class Full:
         raise OSError(28, os.strerror(28))
 
 
+def refusal(code):
+    """Return a function that a file system refuses."""
+
+    def refuse(*_, **__):
+        raise OSError(code, os.strerror(code))
+
+    return refuse
+
+
 def end(comm, error, directory=""):
     """Let a job meet an error; return its code, or that of its abort."""
     job = _Job(comm, types.SimpleNamespace(), (), Stops())
@@ -86,6 +99,37 @@ def test_a_job_ends_with_its_code_where_nothing_can_be_said(
     monkeypatch.setattr(sys, "stdout", Full())
     assert end(Alone(together), error, tmp_path) == 1
     assert (tmp_path / "crash-rank0.json").exists()
+
+
+@pytest.mark.parametrize("code", [errno.EACCES, errno.EIO, errno.ESTALE])
+@pytest.mark.parametrize("together", [False, True])
+@pytest.mark.parametrize("error", [HpcappError("it broke"), ZeroDivisionError("x")])
+def test_a_job_ends_where_its_checkpoints_cannot_be_listed(
+    monkeypatch, tmp_path, capsys, together, error, code
+):
+    monkeypatch.setattr(parallel, "GRACE", 0.0)
+    monkeypatch.setattr(os, "listdir", refusal(code))
+    (tmp_path / "checkpoints").mkdir()
+    Status(str(tmp_path), {}).update("running", force=True)
+    assert end(Alone(together), error, tmp_path) == 1
+    crash = json.loads((tmp_path / "crash-rank0.json").read_text())
+    assert crash["checkpoint"] is None
+    assert read_status(tmp_path)["state"] == "failed"
+    said = capsys.readouterr().err
+    assert said.splitlines()[-1] == (
+        f"hpcapp: {tmp_path}: there is no checkpoint; start the run again"
+    )
+
+
+@pytest.mark.parametrize("error", [HpcappError("it broke"), ZeroDivisionError("x")])
+def test_a_job_ends_whatever_goes_wrong_at_its_end(monkeypatch, tmp_path, error):
+    def fail(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(parallel, "leave", fail)
+    comm = Alone()
+    assert end(comm, error, tmp_path) == 1
+    assert comm.aborted == [1]
 
 
 @pytest.mark.parametrize("stream", [Full(), None])

@@ -17,6 +17,7 @@ from hpcapp.status import Lock
 from hpcapp.store.checkpoints import (
     checkpoint_path,
     find_checkpoints,
+    last_checkpoint,
     new_checkpoint,
     prune,
 )
@@ -270,6 +271,29 @@ def test_folder_of_checkpoints_that_cannot_be_made_is_named(tmp_path):
     assert str(caught.value) == (
         f"{tmp_path}/checkpoints: no checkpoint can be written there: File exists"
     )
+
+
+def test_folder_of_checkpoints_that_cannot_be_read_is_named(tmp_path, monkeypatch):
+    path = make_run(tmp_path / "run", result=False, checkpoints=1)
+
+    def refuse(folder):
+        raise PermissionError(13, "Permission denied", folder)
+
+    monkeypatch.setattr(os, "listdir", refuse)
+    for call in (
+        lambda: find_checkpoints(path),
+        lambda: new_checkpoint(path),
+        lambda: prune(path, 1),
+        lambda: inspect(path, force=False, resume=True),
+        lambda: take(path, force=False, keep=False),
+    ):
+        with pytest.raises(HpcappError) as caught:
+            call()
+        assert str(caught.value) == (
+            f"{path}/checkpoints: cannot be read: Permission denied"
+        )
+    assert last_checkpoint(path) is None
+    Lock(path).release()
 
 
 @pytest.mark.parametrize("keep", [1, 2, 5])

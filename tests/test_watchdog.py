@@ -11,6 +11,7 @@ import time
 
 import pytest
 
+from hpcapp import watchdog
 from hpcapp.clock import NUMBERS, Clock
 from hpcapp.device import Device
 from hpcapp.failure import Failure, advise, leave, mark_failed, read_status
@@ -192,6 +193,19 @@ def test_report_has_the_stacks_and_names_the_rank_that_is_waited_for(node, tmp_p
     known = read_status(tmp_path)
     assert known["state"] == "failed"
     assert known["error"].startswith("rank 1 on a: stalled: was stopped or has ended")
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_stall_ends_the_job_where_it_cannot_be_told(node, monkeypatch):
+    def fail(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(watchdog, "PERIOD", 0.01)
+    monkeypatch.setattr(node.dog, "look", lambda now: True)
+    monkeypatch.setattr(node.dog, "report", fail)
+    node.dog.start()
+    node.dog._thread.join(20)
+    assert node.ended == [1]
 
 
 def test_one_rank_of_a_node_speaks(tmp_path):

@@ -26,12 +26,30 @@ def checkpoint_path(directory: str, number: int) -> str:
 
 
 def find_checkpoints(directory: str) -> list[tuple[int, str]]:
-    """Return number and path of each checkpoint, the newest first, whole or not."""
+    """Return number and path of each checkpoint, the newest first, whole or not.
+
+    Parameters
+    ----------
+    directory : str
+        The run directory.
+
+    Returns
+    -------
+    list of (int, str)
+        None where there is no folder of checkpoints.
+
+    Raises
+    ------
+    HpcappError
+        If there is one that cannot be read.
+    """
     folder = os.path.join(directory, FOLDER)
     try:
         names = os.listdir(folder)
     except (FileNotFoundError, NotADirectoryError):
         return []
+    except OSError as error:
+        raise HpcappError(f"{folder}: cannot be read: {error.strerror}") from None
     # one of the two files may be missing: that is for whoever checks it to say
     matches = (re.fullmatch(r"checkpoint-(\d{6,})\.(nc|json)", name) for name in names)
     numbers = {int(match[1]) for match in matches if match}
@@ -44,10 +62,15 @@ def manifest_path(path: str) -> str:
 
 
 def last_checkpoint(directory: str) -> str | None:
-    """Return the newest checkpoint that was completed; damage is not looked for."""
-    for _, path in find_checkpoints(directory):
-        if os.path.exists(path) and os.path.exists(manifest_path(path)):
-            return path
+    """Return the newest checkpoint that was completed; damage is not looked for.
+
+    Whoever asks has a failure to tell of, or only looks: a folder that cannot be
+    read has none.
+    """
+    with suppress(HpcappError):
+        for _, path in find_checkpoints(directory):
+            if os.path.exists(path) and os.path.exists(manifest_path(path)):
+                return path
     return None
 
 
@@ -74,11 +97,11 @@ def new_checkpoint(directory: str) -> str:
         # not its parents: where they vanished, what was written would not be found
         if not os.path.isdir(folder):
             os.mkdir(folder)
-        existing = find_checkpoints(directory)
     except OSError as error:
         raise HpcappError(
             f"{folder}: no checkpoint can be written there: {error.strerror}"
         ) from None
+    existing = find_checkpoints(directory)
     return checkpoint_path(directory, existing[0][0] + 1 if existing else 1)
 
 
