@@ -19,7 +19,7 @@ from hpcapp.errors import Exit, HpcappError
 from hpcapp.failure import one_line
 from hpcapp.log import Progress
 from hpcapp.planning import estimate_save
-from hpcapp.run_directory import RESULTS, drop_other_results
+from hpcapp.run_directory import RESULTS, clear_after
 from hpcapp.session import Outcome, Session, tabulate
 from hpcapp.snapshots import Snapshots
 from hpcapp.status import Status, earlier_starts
@@ -276,8 +276,8 @@ class _Run:
         fields = [f for f in self.workload.fields() if f.saved]
         outcome = {"hpcapp_state": "checkpoint"}
         self._save(path, fields, state, outcome, self.layout.domain)
-        if self.comm.root:
-            prune(directory, self.session.problem.config.checkpoint.keep)
+        keep = self.session.problem.config.checkpoint.keep
+        self.comm.on_root(lambda: prune(directory, keep))
         self.saved_at = time.monotonic()
         self.save_seconds = max(self.save_seconds, self.saved_at - begun)
         return path
@@ -359,11 +359,12 @@ class _Run:
         last |= self._inputs()
         self.snapshots.finish(state)
         checksum = self._save(path, fields, state, last, self.layout.domain)
-        if self.comm.root:
-            drop_other_results(path)
         phases = tabulate(self.comm.all(self.clock.read()))
         if self.status is not None:
-            prune(self.session.directory, 0)
+            # the result stands: what is left beside it must not end the run
+            left = clear_after(path)
+            if left:
+                self.log.warn(f"{left}; the result is whole")
             self.status.update(
                 "finished", force=True, fraction=1.0, note=answer.text, eta_seconds=0.0
             )

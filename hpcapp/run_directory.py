@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from hpcapp.errors import ConfigError, RunDirectoryError
+from hpcapp.errors import ConfigError, HpcappError, RunDirectoryError
 from hpcapp.status import Lock
 from hpcapp.store.checkpoints import find_checkpoints, prune
 from hpcapp.store.snapshots import SNAPSHOTS
@@ -16,7 +16,7 @@ __all__ = [
     "OWN_FILES",
     "PICTURE",
     "RunDirectory",
-    "drop_other_results",
+    "clear_after",
     "find_result",
     "inspect",
     "take",
@@ -65,18 +65,30 @@ def find_result(path: str) -> str:
     return next((name for name in names if os.path.exists(name)), "")
 
 
-def drop_other_results(result: str) -> None:
-    """Remove results of other formats beside a new one.
+def clear_after(result: str) -> str:
+    """Remove what a new result makes superfluous: other formats, checkpoints.
 
     Parameters
     ----------
     result : str
-        The new one, which holds all that an older one held.
+        It holds all that the others held.
+
+    Returns
+    -------
+    str
+        "" or what could not be removed, and why.
     """
     folder, kept = os.path.split(result)
-    for name in set(RESULTS.values()) - {kept}:
-        with suppress(FileNotFoundError):
-            os.unlink(os.path.join(folder, name))
+    try:
+        for name in set(RESULTS.values()) - {kept}:
+            with suppress(FileNotFoundError):
+                os.unlink(os.path.join(folder, name))
+        prune(folder, 0)
+    except OSError as error:
+        return f"{error.filename}: cannot be removed: {error.strerror}"
+    except HpcappError as error:
+        return str(error)
+    return ""
 
 
 def inspect(path: str, force: bool, resume: bool) -> str | None:
@@ -163,16 +175,15 @@ def take(path: str, force: bool, keep: bool) -> RunDirectory:
         raise ConfigError(
             f"cannot be written: {path}: {error.strerror}", key="output.directory"
         ) from None
-    if keep:
-        for crash in Path(path).glob("crash-*.json"):
-            crash.unlink(missing_ok=True)
-        return RunDirectory(path, lock)
     moved = ""
     try:
         # looked at again under the lock: another run may just have ended
-        if not force:
+        if not force and not keep:
             inspect(path, force, resume=False)
-        if force:
+        if keep:
+            for crash in Path(path).glob("crash-*.json"):
+                crash.unlink(missing_ok=True)
+        elif force:
             _remove(path)
         elif find_result(path):
             moved = _move(path)

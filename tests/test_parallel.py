@@ -186,3 +186,37 @@ def test_a_finished_run_stays_one_where_nobody_can_be_told(root, tmp_path):
                 "hpcapp: warning: standard output cannot be written: No space left on "
                 f"device; the run has ended all the same, with {target}/result.nc"
             )
+
+
+KEEPING = """
+import os, sys
+import mpi4py
+mpi4py.rc.initialize = False
+unlink = os.unlink
+def refuse(path, *rest, **named):
+    if "checkpoints" in str(path) and os.path.exists(path):
+        raise PermissionError(13, "Permission denied", path)
+    unlink(path, *rest, **named)
+os.unlink = refuse
+from hpcapp.__main__ import main
+main()
+"""
+
+
+@pytest.mark.parametrize(("keep", "code"), [(99, 0), (1, 1)])
+def test_checkpoints_that_cannot_be_removed(root, tmp_path, keep, code):
+    settings = ["checkpoint.every=0.001 s", f"checkpoint.keep={keep}"]
+    options = [part for setting in settings for part in ("--set", setting)]
+    done = subprocess.run(
+        [sys.executable, "-c", KEEPING, "run", SMALL, "-o", str(tmp_path), *options],
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": str(root)},
+        text=True,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+    )
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    assert ".json: cannot be removed: Permission denied" in done.stderr
+    assert (tmp_path / "result.nc").exists() == (code == 0)
+    assert read_status(tmp_path)["state"] == ("failed" if code else "finished")

@@ -8,7 +8,7 @@ import pytest
 from hpcapp.errors import ConfigError, Exit, HpcappError, RunDirectoryError
 from hpcapp.run_directory import (
     OWN_FILES,
-    drop_other_results,
+    clear_after,
     find_result,
     inspect,
     take,
@@ -16,6 +16,7 @@ from hpcapp.run_directory import (
 from hpcapp.status import Lock
 from hpcapp.store.checkpoints import (
     checkpoint_path,
+    discard,
     find_checkpoints,
     last_checkpoint,
     new_checkpoint,
@@ -296,6 +297,46 @@ def test_folder_of_checkpoints_that_cannot_be_read_is_named(tmp_path, monkeypatc
     Lock(path).release()
 
 
+def refuse(path):
+    os.stat(path)
+    raise PermissionError(13, "Permission denied", path)
+
+
+def test_checkpoint_that_cannot_be_removed_is_named(tmp_path, monkeypatch):
+    path = make_run(tmp_path, checkpoints=2)
+    write(tmp_path / "checkpoints" / ".checkpoint-000003.nc.part")
+    monkeypatch.setattr(os, "unlink", refuse)
+    names = ["checkpoint-000001.json", ".checkpoint-000003.nc.part"]
+    calls = [lambda: discard(checkpoint_path(path, 1)), lambda: prune(path, 1)]
+    calls.append(lambda: prune(path, 2))
+    for name, call in zip([names[0], *names], calls, strict=True):
+        with pytest.raises(HpcappError) as caught:
+            call()
+        assert str(caught.value) == (
+            f"{path}/checkpoints/{name}: cannot be removed: Permission denied"
+        )
+
+
+@pytest.mark.parametrize("old", ["result.h5", "checkpoints/checkpoint-000001.json"])
+def test_what_cannot_be_removed_beside_a_result_is_told(tmp_path, monkeypatch, old):
+    write(tmp_path / "result.nc")
+    write(tmp_path / old)
+    monkeypatch.setattr(os, "unlink", refuse)
+    assert clear_after(str(tmp_path / "result.nc")) == (
+        f"{tmp_path}/{old}: cannot be removed: Permission denied"
+    )
+
+
+def test_directory_that_cannot_be_cleared_for_a_resume_is_let_go(tmp_path):
+    path = make_run(tmp_path / "run", checkpoints=1)
+    # a folder cannot be removed as a file, whoever we are
+    (tmp_path / "run" / "crash-rank1.json").mkdir()
+    with pytest.raises(ConfigError) as caught:
+        take(path, force=False, keep=True)
+    assert "the older run there cannot be cleared away" in str(caught.value)
+    Lock(path).release()
+
+
 @pytest.mark.parametrize("keep", [1, 2, 5])
 def test_newest_checkpoints_are_kept(tmp_path, keep):
     make_run(tmp_path, checkpoints=4)
@@ -330,6 +371,6 @@ def test_result_is_found_in_any_format_and_a_new_one_replaces_the_other(tmp_path
         write(tmp_path / old)
         assert find_result(str(tmp_path)) == str(tmp_path / old)
         write(tmp_path / new)
-        drop_other_results(str(tmp_path / new))
+        assert clear_after(str(tmp_path / new)) == ""
         assert find_result(str(tmp_path)) == str(tmp_path / new)
         assert not (tmp_path / old).exists()

@@ -112,9 +112,13 @@ def discard(path: str) -> None:
     ----------
     path : str
         The checkpoint, which may be gone.
+
+    Raises
+    ------
+    HpcappError
+        If its manifest cannot be removed.
     """
-    with suppress(FileNotFoundError):
-        os.unlink(manifest_path(path))
+    _remove(manifest_path(path))
 
 
 def prune(directory: str, keep: int) -> None:
@@ -126,6 +130,11 @@ def prune(directory: str, keep: int) -> None:
         The run directory.
     keep : int
         How many stay of those with a manifest; 0 removes the folder too.
+
+    Raises
+    ------
+    HpcappError
+        If one cannot be removed.
     """
     kept = 0
     for _, path in find_checkpoints(directory):
@@ -134,13 +143,21 @@ def prune(directory: str, keep: int) -> None:
             continue
         # the manifest first: what lacks one is no checkpoint
         for name in (manifest_path(path), path):
-            with suppress(FileNotFoundError):
-                os.unlink(name)
+            _remove(name)
     folder = os.path.join(directory, FOLDER)
     with suppress(FileNotFoundError, NotADirectoryError):
         for name in os.listdir(folder):
             if name.endswith(".part"):
-                os.unlink(os.path.join(folder, name))
+                _remove(os.path.join(folder, name))
     if keep == 0:
         with suppress(OSError):
             os.rmdir(folder)
+
+
+def _remove(path: str) -> None:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise HpcappError(f"{path}: cannot be removed: {error.strerror}") from None
