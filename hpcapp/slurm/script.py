@@ -52,28 +52,49 @@ OWN_GPU = (
     'export CUDA_VISIBLE_DEVICES=${all[rank]:-$rank}; exec "$@"\' own-gpu'
 )
 
+# first of all: without a trap the signal would end the script
+TRAP = """\
+child=
+trap '[ -z "$child" ] || kill -USR1 "$child" 2>/dev/null' USR1
+"""
+
 WAITING = """\
 child=$!
-# bash runs a trap only while it waits for a child in the background
-trap 'kill -USR1 "$child" 2>/dev/null' USR1
-while kill -0 "$child" 2>/dev/null; do
-  wait "$child"
-done
+# bash runs a trap only while it waits for a child in the background; the signal ends
+# that wait, not the child
 wait "$child"
 status=$?
+while [ "$status" -gt 128 ] && kill -0 "$child" 2>/dev/null; do
+  wait "$child"
+  status=$?
+done
+if [ "$status" -gt 128 ]; then
+  # the child may have ended as the signal came; 127: its status is told once alone
+  wait "$child"
+  last=$?
+  [ "$last" -eq 127 ] || status=$last
+fi
 """
 
 REQUEUE = """\
 # 75: not finished, with a checkpoint. The next start goes on from there; after so many
 # starts something else is wrong.
 starts=${SLURM_RESTART_COUNT:-0}
-if [ "$status" -eq 75 ] && [ "$starts" -lt "${HPCAPP_RESTARTS:-100}" ]; then
+if [ "$status" -eq 75 ]; then
   # of an array this task alone
   job=$SLURM_JOB_ID
   [ -z "${SLURM_ARRAY_JOB_ID:-}" ] || job=${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID
-  echo "hpcapp: not finished: job $job is requeued"
-  # ends this script; if the site does not allow it, sbatch this again
-  scontrol requeue "$job" && sleep 60
+  if [ "$starts" -ge "${HPCAPP_RESTARTS:-100}" ]; then
+    echo "hpcapp: not finished after $starts restarts: sbatch this again to go on" >&2
+  else
+    echo "hpcapp: not finished: requeueing job $job"
+    # ends this script
+    if scontrol requeue "$job"; then
+      sleep 60
+    else
+      echo "hpcapp: job $job could not be requeued: sbatch this again to go on" >&2
+    fi
+  fi
 fi
 exit "$status"
 """
@@ -114,7 +135,7 @@ def batch_script(job: Job, subject: Subject) -> str:
     parts = [
         "#!/bin/bash -l\n" + _title(job, subject),
         "".join(f"#SBATCH {option}\n" for option in _header(job, subject)),
-        _arguments(subject),
+        TRAP + _arguments(subject),
         _environment(job),
         _files(job),
         "# SIGUSR1 comes "
@@ -206,7 +227,9 @@ def _environment(job: Job) -> str:
     if not venv:
         lines.append(f"# made by slurm/{environment.setup}")
     default = shlex.quote(venv) if venv else f"$HOME/hpcapp-{job.profile.site}"
-    lines.append(f'. "${{HPCAPP_VENV:-{default}}}/bin/activate" || exit 1')
+    # not inside of "", where the quotes of a path would be part of it
+    lines.append(f"HPCAPP_VENV=${{HPCAPP_VENV:-{default}}}")
+    lines.append('. "$HPCAPP_VENV/bin/activate" || exit 1')
     for key, value in environment.variables.items():
         lines.append(f"export {key}={shlex.quote(value)}")
     return "\n".join(lines) + "\n" + VARIABLES

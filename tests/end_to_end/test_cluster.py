@@ -212,7 +212,7 @@ def test_a_job_that_is_stopped_goes_on_by_itself_to_the_same_bits(
     assert job["Restarts"] == "1"
     output = jobs.output()
     assert "laplace: stopped (SIGUSR1), not finished" in output
-    assert f"hpcapp: not finished: job {number} is requeued" in output
+    assert f"hpcapp: not finished: requeueing job {number}" in output
     assert_same(hpcapp, target, undisturbed(mpirun, tmp_path, "laplace", *LONG))
     told = hpcapp("status", target).stdout
     assert "start 2 of a chain; before it:" in told
