@@ -2,7 +2,6 @@
 """The text of batch scripts. A script is made to be read, and to be edited."""
 
 import shlex
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hpcapp.slurm.request import Job
@@ -249,33 +248,25 @@ def _files(job: Job) -> str:
     return text
 
 
-def launch_line(job: Job, program: Sequence[str] = ()) -> str:
-    r"""Return the command that starts all ranks.
+def launch_line(job: Job) -> str:
+    r"""Return the command that starts all ranks on ``$CONFIG``.
 
     Parameters
     ----------
     job : Job
         With its launcher and layout.
-    program : sequence of str
-        What to start; hpcapp run by default.
 
     Returns
     -------
     str
         Of several lines, joined by ``\``.
     """
-    parts = [*_launcher(job)]
     settings = [f"run.threads={job.threads}"]
     settings += ["run.device=cuda"] if job.request.gpu else []
     settings += job.request.settings
-    if program:
-        parts.append(shlex.join(program))
-    else:
-        parts.append(
-            'python -m hpcapp run "$CONFIG" --output "$OUTPUT" --resume '
-            + " ".join(f"--set {shlex.quote(setting)}" for setting in settings)
-        )
-    return " \\\n  ".join(parts)
+    program = 'python -m hpcapp run "$CONFIG" --output "$OUTPUT" --resume '
+    program += " ".join(f"--set {shlex.quote(setting)}" for setting in settings)
+    return " \\\n  ".join([*_launcher(job), program])
 
 
 def _launcher(job: Job) -> list[str]:
@@ -302,35 +293,37 @@ def _laid_out(option: str, layout: dict[str, str]) -> str:
     return option
 
 
-def interactive_text(job: Job, config: str) -> str:
+def interactive_text(job: Job, subject: Subject) -> str:
     """Return the commands for work by hand: an allocation, a run, a notebook.
 
     Parameters
     ----------
     job : Job
         That the site allows.
-    config : str
-        A configuration, or "".
+    subject : Subject
+        Whose first configuration is run; none: a name to be replaced.
 
     Returns
     -------
     str
         To be copied line by line.
     """
-    name = shlex.quote(config) if config else "CONFIG"
-    line = launch_line(
-        job, ["python", "-m", "hpcapp", "run", "CONFIG", "--resume"]
-    ).replace("CONFIG", name)
+    if subject.configs:
+        config, output = map(shlex.quote, (subject.configs[0], subject.outputs[0]))
+    else:
+        config, output = "YOURS.yaml", 'results/$(basename "$CONFIG" .yaml)'
     address = job.profile.notebooks
     lines = [
         "# an allocation: the shell inside of it has the nodes",
-        f"salloc {' '.join(_resources(job))}",
+        shlex.join(["salloc", *_resources(job)]),
         "",
         "# inside of it: the environment, once",
         _environment(job).rstrip(),
-        "",
+        f"CONFIG={config}",
+        f"OUTPUT={output}",
+        _files(job),
         "# as often as needed",
-        line,
+        launch_line(job),
         "",
         "# a notebook on the first node of the allocation",
         "srun --overlap --nodes=1 --ntasks=1 --cpus-per-task="

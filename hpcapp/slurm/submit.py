@@ -118,11 +118,11 @@ def submit(
         )
     for line in (*doubts(profile, job.queue, date.today()), *warnings):
         warn(f"hpcapp: warning: {line}")
-    if options.interactive:
-        say(interactive_text(job, *options.configs[:1] or [""]).rstrip())
-        return Exit.DONE
     name = shlex.join(["hpcapp", *command])
     subject = Subject(tuple(options.configs), outputs, name)
+    if options.interactive:
+        say(interactive_text(job, subject).rstrip())
+        return Exit.DONE
     text = batch_script(job, subject)
     if not options.submit:
         say(text.rstrip())

@@ -140,6 +140,19 @@ def test_interactive_prints_allocation_launch_and_tunnel(submit):
     assert "https://ondemand.snellius.surf.nl" in out
 
 
+def test_work_by_hand_runs_what_a_job_would_run(submit):
+    words = ("--site", "lumi", "--account", "project_465000001", "--ranks", "4")
+    words = (*words, "-s", "parameters.terms=9")
+    _, batch, _ = submit(SMALL, *words)
+    _, out, _ = submit(SMALL, *words, "--interactive")
+    line = re.search(r"^srun -K(?:.*\\\n)*.*", batch, re.MULTILINE)[0]
+    assert "--set run.threads=8 --set parameters.terms=9" in line
+    assert line.removesuffix(" &") in out
+    assert f"CONFIG={SMALL}\nOUTPUT=results/small/series-kempner\n" in out
+    assert "export HDF5_USE_FILE_LOCKING=FALSE\n" in out
+    assert "lfs setstripe --stripe-count 16" in out
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
