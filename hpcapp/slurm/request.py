@@ -76,7 +76,7 @@ class Job:
     seconds : float
         Time limit, a whole number of minutes.
     unknown : str
-        What the profile does not know of the partition asked for, or "".
+        What the profile does not know of the partition or QOS asked for, or "".
     """
 
     profile: Profile
@@ -137,8 +137,8 @@ def choose(request: Request, profile: Profile, environ: Mapping[str, str]) -> Jo
         environment=_environment(request, profile.environments[queue.environment]),
         request=request,
         account=account,
-        partition=request.partition or ("" if unknown else queue.partition or ""),
-        qos=request.qos or ("" if unknown else _filled(queue.qos or "", account)),
+        partition=request.partition or queue.partition or "",
+        qos=request.qos or _filled(queue.qos or "", account),
         seconds=_seconds(request, queue),
         unknown=unknown,
     )
@@ -151,33 +151,57 @@ def _queue(request: Request, profile: Profile) -> tuple[Queue, str]:
             f"--gpu: site {profile.site} has no GPU queue in its profile; leave --gpu "
             "out, or write a profile that has one"
         )
+    found: Sequence[Queue] = profile.queues
     if request.queue:
-        found = [queue for queue in profile.queues if queue.name == request.queue]
+        found = [queue for queue in found if queue.name == request.queue]
         if not found:
             raise ConfigError(
                 f"--queue {request.queue}: site {profile.site} has no such queue; "
                 f"known: {_names(profile.queues)}"
             )
-        return _suited(request, found[0], profile), ""
-    suited = [queue for queue in profile.queues if bool(queue.gpu) == request.gpu]
-    if not suited:
+    found, unlisted = _matching(request, profile, found)
+    suited = [queue for queue in found if bool(queue.gpu) == request.gpu]
+    queue = (suited or found)[0]
+    if not any(queue.gpu is None for queue in profile.queues) and not request.gpu:
         raise ConfigError(
             f"site {profile.site}: all queues of its profile have GPUs; give --gpu"
         )
-    if request.partition:
-        found = [queue for queue in profile.queues if queue.partition]
-        found = [queue for queue in found if queue.partition == request.partition]
-        better = [queue for queue in found if queue in suited]
-        if found:
-            return _suited(request, (better or found)[0], profile), ""
-        unknown = (
-            f"site {profile.site}: partition {request.partition} is not in the "
-            f"profile: nodes, time and memory are those of {suited[0].name}, unchecked"
-        )
-        return suited[0].model_copy(update={"max_nodes": None, "max_time": None}), (
-            unknown
-        )
-    return _suited(request, suited[0], profile), ""
+    if not unlisted:
+        return _suited(request, queue, profile), ""
+    lifted: dict[str, object] = {"max_nodes": None, "max_time": None}
+    if unlisted[0].startswith("partition "):
+        # what else decides there is not known
+        lifted |= {"partition": None, "qos": None}
+    unknown = (
+        f"site {profile.site}: {' and '.join(unlisted)} not in the profile: nodes, "
+        f"time and memory are those of {queue.name}, unchecked"
+    )
+    return _suited(request, queue.model_copy(update=lifted), profile), unknown
+
+
+def _matching(
+    request: Request, profile: Profile, found: Sequence[Queue]
+) -> tuple[Sequence[Queue], list[str]]:
+    """Return the queues of the partition and QOS asked for, and which no queue has."""
+    unlisted = []
+    for option in ("partition", "qos"):
+        asked = getattr(request, option)
+        known = {
+            queue.name: _filled(getattr(queue, option) or "", request.account)
+            for queue in profile.queues
+        }
+        if asked and asked not in known.values():
+            unlisted.append(f"{option} {asked}")
+        elif asked:
+            matching = [queue for queue in found if known[queue.name] == asked]
+            if not matching:
+                others = [q for q in profile.queues if known[q.name] == asked]
+                raise ConfigError(
+                    f"--{option} {asked}: not that of queue {_names(found)} of site "
+                    f"{profile.site}, but of --queue {_names(others)}"
+                )
+            found = matching
+    return found, unlisted
 
 
 def _suited(request: Request, queue: Queue, profile: Profile) -> Queue:
@@ -187,7 +211,14 @@ def _suited(request: Request, queue: Queue, profile: Profile) -> Queue:
             f"--gpu: queue {queue.name} of site {profile.site} has no GPUs; those "
             f"that have: {_names(others)}"
         )
-    if queue.gpu is not None and queue.gpu.refused and request.gpu:
+    if queue.gpu is not None and not request.gpu:
+        others = [queue for queue in profile.queues if not queue.gpu]
+        why = queue.gpu.refused or "give --gpu for a job that wants them"
+        raise ConfigError(
+            f"queue {queue.name} of site {profile.site} has GPUs: {why}; those without "
+            f"GPUs: {_names(others)}"
+        )
+    if queue.gpu is not None and queue.gpu.refused:
         raise ConfigError(f"--gpu: site {profile.site}: {queue.gpu.refused}")
     most = queue.max_nodes
     if most is not None and request.nodes > most:

@@ -64,7 +64,7 @@ def test_options_of_sbatch_are_passed_on(submit):
     assert code == Exit.DONE
     assert [f"--{name}=my-{name}" for name in names] == options_of(out)[1:5]
     assert "--set run.threads=1 --set parameters.terms=9 &" in out
-    assert "partition my-partition is not in the profile" in err
+    assert "partition my-partition and qos my-qos not in the profile: nodes" in err
 
 
 def test_several_configurations_are_an_array(submit):
@@ -132,6 +132,23 @@ def test_a_qos_with_the_name_of_the_project_is_filled_in(submit):
     assert "--qos=ehpc-1" in options_of(out)
 
 
+def test_a_qos_that_the_profile_does_not_know_lifts_its_limits(submit):
+    words = ("--site", "leonardo", "--account", "A", "--qos", "mine", "--nodes", "999")
+    code, out, err = submit(SMALL, *words)
+    assert code == Exit.DONE
+    # the partition is still that of the queue
+    assert {"--partition=dcgp_usr_prod", "--qos=mine"} <= set(options_of(out))
+    assert "site leonardo: qos mine not in the profile: nodes, time and memory" in err
+
+
+def test_a_qos_of_the_profile_brings_its_queue(submit):
+    words = ("--account", "A", "--qos", "dcgp_qos_bprod", "--nodes", "32")
+    code, out, err = submit(SMALL, "--site", "leonardo", *words)
+    assert code == Exit.DONE, err
+    assert "queue dcgp-bprod" in out
+    assert "not in the profile" not in err
+
+
 def test_interactive_prints_allocation_launch_and_tunnel(submit):
     _, out, _ = submit("--site", "snellius", "--interactive", "--nodes", "2")
     assert "\nsalloc --partition=genoa --nodes=2 --ntasks-per-node=24 " in out
@@ -177,6 +194,37 @@ def test_work_by_hand_runs_what_a_job_would_run(submit):
             "--gpu: site lumi: CUDA does not run on AMD MI250X, and hpcapp has no "
             "kernels for ROCm; numba-hip may run its CUDA kernels there one day and is "
             "experimental; what works: LUMI-C, without --gpu",
+        ),
+        (
+            "--site lumi --account project_465000001 --gpu --partition dev-g",
+            "--gpu: site lumi: CUDA does not run on AMD MI250X",
+        ),
+        (
+            "--site lumi --account project_465000001 --queue standard-g",
+            "queue standard-g of site lumi has GPUs: CUDA does not run on AMD MI250X",
+        ),
+        (
+            "--site snellius --partition gpu_h100",
+            "queue gpu_h100 of site snellius has GPUs: give --gpu for a job that wants "
+            "them; those without GPUs: genoa, rome",
+        ),
+        (
+            "--site marenostrum5 --account a --qos gp_debug --nodes 700",
+            "--nodes 700: must be <= 32 in queue gpp-debug of site marenostrum5",
+        ),
+        (
+            "--site leonardo --account a --qos dcgp_qos_dbg --time 24h",
+            "--time 1-00:00:00: must be <= 00:30:00 in queue dcgp-debug of site leo",
+        ),
+        (
+            "--site lumi --account project_465000001 --queue standard --partition "
+            "debug",
+            "--partition debug: not that of queue standard of site lumi, but of "
+            "--queue debug",
+        ),
+        (
+            "--site leonardo --account a --partition boost_usr_prod --qos dcgp_qos_dbg",
+            "--qos dcgp_qos_dbg: not that of queue ",
         ),
         (
             "--site karolina --account a --time 49h",
