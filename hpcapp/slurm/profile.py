@@ -142,7 +142,12 @@ class Files(Facts):
     kind: Literal["lustre", "gpfs", "vast", "ceph", "other"] = parameter(
         "other", "what it is", ""
     )
-    scratch: Text = parameter("", "where results should go; {account}, $USER", "")
+    scratch: Text = parameter(
+        "",
+        "where results should go; {account}, {account_lower}, {project}: the account "
+        "without account_suffix",
+        "",
+    )
     stripe_count: Count | None = parameter(None, "of a large shared file on Lustre")
     stripe_size: Text | None = parameter(None, "such as 4M", "")
 

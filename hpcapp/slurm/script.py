@@ -160,10 +160,24 @@ def _title(job: Job, subject: Subject) -> str:
         lines.append(profile.note)
     if job.request.gpu:
         lines.append("for a version with CUDA kernels; others refuse run.device=cuda")
-    scratch = profile.files.scratch.replace("{account}", job.account or "ACCOUNT")
+    scratch = _folder(job)
     if scratch:
         lines.append(f"submit from, or write to: {scratch}")
     return "".join(f"# {line}\n" for line in lines)
+
+
+def _folder(job: Job) -> str:
+    """Return where results should go, with the names that stand for the project."""
+    account = job.account or "ACCOUNT"
+    names = {
+        "{account}": account,
+        "{account_lower}": account.lower(),
+        "{project}": account.removesuffix(job.queue.account_suffix or ""),
+    }
+    scratch = job.profile.files.scratch
+    for key, name in names.items():
+        scratch = scratch.replace(key, name)
+    return scratch
 
 
 def _needed(job: Job) -> str:

@@ -283,6 +283,28 @@ def test_a_configuration_is_needed_but_for_a_look(submit):
     assert "submit: CONFIG is missing" in err
 
 
+def test_every_site_that_loads_modules_loads_python_and_mpi():
+    # modules of EESSI bring both
+    both = re.compile("(?=.*(python|h5py))(?=.*(mpi|foss|cray-python))", re.IGNORECASE)
+    for name in site_names():
+        for environment in read_profile(name).environments.values():
+            if environment.modules:
+                assert both.match(" ".join(environment.modules)), name
+
+
+@pytest.mark.parametrize(
+    ("site", "account", "folder"),
+    [
+        ("karolina", "OPEN-30-1", "/scratch/project/open-30-1"),
+        ("deucalion", "F2025ABCx", "/projects/F2025ABC"),
+        ("lumi", "project_465000001", "/scratch/project_465000001"),
+    ],
+)
+def test_the_folder_for_results_is_that_of_the_project(submit, site, account, folder):
+    _, out, _ = submit(SMALL, "--site", site, "--account", account)
+    assert f"# submit from, or write to: {folder}\n" in out
+
+
 @pytest.mark.parametrize("way", ["--submit", "--check"])
 def test_without_slurm_one_message(submit, monkeypatch, tmp_path, way):
     monkeypatch.setenv("PATH", str(tmp_path))
