@@ -2,6 +2,7 @@
 """`hpcapp submit`: what it prints, what it refuses, without a cluster."""
 
 import re
+import shutil
 import subprocess
 
 import pytest
@@ -10,6 +11,7 @@ from hpcapp.cli import build_parser, run_command_line
 from hpcapp.errors import ConfigError, Exit
 from hpcapp.slurm.generate import scripts
 from hpcapp.slurm.request import Request, choose
+from hpcapp.slurm.script import Subject, batch_script, interactive_text
 from hpcapp.slurm.sites import read_profile, site_names
 from hpcapp.slurm.submit import read_request
 from hpcapp.slurm.times import clock, parse_time
@@ -371,16 +373,49 @@ def test_times_are_whole_minutes_in_slurms_spelling(text, seconds, shown):
     assert clock(parse_time(text)) == shown
 
 
-@pytest.mark.parametrize("gpu", [False, True])
-def test_each_queue_of_each_site_makes_a_script_of_valid_bash(gpu):
+@pytest.fixture(scope="session")
+def every_script(tmp_path_factory):
+    """Return files with all that is made for each queue of each site."""
+    folder = tmp_path_factory.mktemp("scripts")
+    several = Subject(("it's a.yaml", "b.yaml"), ("results/it's a", "b"), "hpcapp x")
     for name in site_names():
         profile = read_profile(name)
         for queue in profile.queues:
-            if bool(queue.gpu) == gpu and not (queue.gpu and queue.gpu.refused):
-                account = profile.account.example + (queue.account_suffix or "")
-                request = Request(gpu=gpu, queue=queue.name, account=account)
-                job = choose(request, profile, {})
-                assert job.ranks * job.threads <= queue.node.cores
+            if queue.gpu and queue.gpu.refused:
+                continue
+            account = profile.account.example + (queue.account_suffix or "")
+            gpu = queue.gpu is not None
+            request = Request(gpu=gpu, queue=queue.name, account=account)
+            job = choose(request, profile, {})
+            assert job.ranks * job.threads <= queue.node.cores
+            path = folder / f"{name}-{queue.name}"
+            path.with_suffix(".one").write_text(batch_script(job, Subject(name="x")))
+            path.with_suffix(".several").write_text(batch_script(job, several))
+            path.with_suffix(".hand").write_text(interactive_text(job, several))
+    return sorted(folder.iterdir())
+
+
+def test_each_queue_of_each_site_makes_scripts_of_valid_bash(every_script):
+    assert len(every_script) > 100
+    for path in every_script:
+        done = subprocess.run(["bash", "-n", path], capture_output=True, text=True)
+        assert done.returncode == 0, (path, done.stderr)
+
+
+def test_shellcheck_finds_nothing_in_scripts_of_any_queue(every_script):
+    if shutil.which("shellcheck") is None:
+        pytest.skip("no shellcheck here (Debian: shellcheck)")
+    # files of the site are not here; rank and device are read by the inner shell
+    options = ["--shell=bash", "--exclude=SC1090,SC1091,SC2016"]
+    # one of those that differ in what Slurm reads, and in numbers, alone
+    kinds = {}
+    for path in every_script:
+        lines = path.read_text().splitlines()
+        body = [line for line in lines if not line.startswith(("#", "salloc"))]
+        kinds[re.sub(r"\d+", "1", "".join(body))] = path
+    command = ["shellcheck", *options, *kinds.values()]
+    done = subprocess.run(command, capture_output=True)
+    assert done.returncode == 0, done.stdout.decode()
 
 
 def test_scripts_in_the_folder_slurm_are_those_of_the_profiles(root):
