@@ -2,6 +2,7 @@
 """Whether configurations are valid and fit into the nodes of a job, before it waits."""
 
 import os
+import re
 from collections.abc import Sequence
 
 from hpcapp.errors import ConfigError
@@ -10,6 +11,9 @@ from hpcapp.problem import Problem, read_problem
 from hpcapp.slurm.request import Job
 
 __all__ = ["fit_problems"]
+
+# of sizes as sbatch reads them, in KiB
+UNITS = {"K": 1, "": 1 << 10, "M": 1 << 10, "G": 1 << 20, "T": 1 << 30}
 
 
 def fit_problems(job: Job, configs: Sequence[str]) -> tuple[tuple[str, ...], list[str]]:
@@ -53,7 +57,7 @@ def fit_problems(job: Job, configs: Sequence[str]) -> tuple[tuple[str, ...], lis
 
 def _fit(problem: Problem, job: Job) -> str:
     """Return a warning, or "", where the plan does not fit into the nodes."""
-    memory = job.queue.node.memory
+    memory = _granted(job)
     if memory is None or job.unknown:
         return ""
     nodes = [
@@ -63,3 +67,16 @@ def _fit(problem: Problem, job: Job) -> str:
     ]
     plan = make_plan(problem, len(nodes))
     return check_memory(problem, plan, nodes, dict.fromkeys(nodes, memory << 20))
+
+
+def _granted(job: Job) -> int | None:
+    """Return how much a job gets of a node, in MiB; None: not known."""
+    memory = job.queue.node.memory
+    for option in job.queue.header:
+        match = re.fullmatch(r"--(mem|mem-per-cpu)=([1-9]\d*)([KMGT]?)B?", option)
+        if match:
+            asked = int(match[2]) * UNITS[match[3]] >> 10
+            if match[1] == "mem-per-cpu":
+                asked *= job.ranks * job.threads
+            memory = min(asked, memory or asked)
+    return memory

@@ -279,6 +279,18 @@ def test_a_problem_too_large_for_the_nodes_is_refused_with_numbers(submit):
     assert code == Exit.DONE, err
 
 
+def test_memory_is_what_the_script_asks_for_not_the_whole_node(submit):
+    # 8 cores of 1750 MiB, as the header asks, are 14.7 GB
+    size = ("-s", "parameters.shape=[40001,40001]", "-s", "parameters.tolerance=1e-3")
+    words = ("--account", "project_465000001", "--queue", "small", *size)
+    words = ("configs/small/laplace.yaml", "--site", "lumi", *words, "--ranks", "1")
+    code, _, err = submit(*words, "--threads", "8")
+    assert code == Exit.USAGE
+    assert "the 1 ranks on node 1 of queue small need 25.8 GB" in err
+    assert "14.7 GB may be used" in err
+    assert submit(*words, "--threads", "64")[0] == Exit.DONE
+
+
 def test_a_configuration_is_needed_but_for_a_look(submit):
     code, _, err = submit("--site", "local")
     assert code == Exit.USAGE
