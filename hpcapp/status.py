@@ -5,6 +5,7 @@ import fcntl
 import json
 import os
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Mapping
@@ -23,6 +24,8 @@ __all__ = ["Lock", "Status", "earlier_starts"]
 SILENCE = 600.0
 # an owner shows so often that it lives, whatever it computes meanwhile
 REFRESH = 60.0
+# seconds that a busy controller may take to say whether an owner's job runs
+ANSWER = 20.0
 # status.json is rewritten no more often than this
 INTERVAL = 1.0
 # of how many earlier starts of a run status.json tells, and what of each
@@ -40,7 +43,8 @@ class Lock:
     recognised at once on its node. Where the file system does not carry the
     lock to other nodes, the age of the file tells, which a thread renews. A
     batch job that was started again elsewhere knows its own earlier lock by the
-    number of the job, and need not wait.
+    number of the job, and need not wait; nor need one whose Slurm knows nothing more
+    of the owner's job.
 
     Parameters
     ----------
@@ -116,7 +120,8 @@ class Lock:
             return False
         if _earlier_start(owner, self._mine):
             return False
-        return time.time() - os.fstat(descriptor).st_mtime < SILENCE
+        silent = time.time() - os.fstat(descriptor).st_mtime >= SILENCE
+        return not silent and not _job_is_gone(owner, self._mine)
 
     def _busy(self, owner: dict[str, Any]) -> RunDirectoryError:
         folder = os.path.dirname(self.path)
@@ -245,6 +250,8 @@ def _describe(environ: Mapping[str, str]) -> dict[str, Any]:
     owner: dict[str, Any] = {"host": socket.gethostname(), "pid": os.getpid()}
     if environ.get("SLURM_JOB_ID"):
         owner["job"] = environ["SLURM_JOB_ID"]
+        # numbers of jobs mean nothing on another cluster
+        owner["cluster"] = environ.get("SLURM_CLUSTER_NAME", "")
         owner["restart"] = environ.get("SLURM_RESTART_COUNT", "0")
         owner["step"] = environ.get("SLURM_STEP_ID", "")
     return owner
@@ -257,6 +264,24 @@ def _earlier_start(owner: dict[str, Any], mine: dict[str, Any]) -> bool:
     # two steps of one start may run side by side
     same_start = owner.get("restart") == mine["restart"]
     return not same_start or owner.get("step") == mine["step"]
+
+
+def _job_is_gone(owner: dict[str, Any], mine: dict[str, Any]) -> bool:
+    """Tell whether Slurm knows for certain that the job of an owner has ended."""
+    job, cluster = owner.get("job"), mine.get("cluster")
+    if not cluster or owner.get("cluster") != cluster or job == mine["job"]:
+        return False
+    if not isinstance(job, str) or not job.isdecimal():
+        return False
+    # it lists what waits, runs or is being cleared away, and forgets after minutes
+    command = ["squeue", "-h", "-j", job, "-o", "%T"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=ANSWER)
+    except (OSError, subprocess.SubprocessError):
+        return False
+    if done.returncode:
+        return "Invalid job id" in done.stderr
+    return not done.stdout.strip()
 
 
 def _same_file(descriptor: int, path: str) -> bool:

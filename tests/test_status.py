@@ -165,6 +165,46 @@ def test_fresh_lock_of_another_job_elsewhere_is_respected(tmp_path, before):
             Lock(str(tmp_path), environ)
 
 
+@pytest.mark.parametrize(
+    ("squeue", "free"),
+    [
+        ("exit 0", True),
+        ("echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1", True),
+        ("echo RUNNING", False),
+        ("echo COMPLETING", False),
+        # no answer is no answer
+        ("echo 'Unable to contact slurm controller' >&2; exit 1", False),
+        ("exec sleep 60", False),
+    ],
+)
+def test_lock_of_a_job_that_slurm_has_forgotten_is_free(
+    tmp_path, monkeypatch, squeue, free
+):
+    (tmp_path / "squeue").write_text(f'#!/bin/sh\n[ "$3" = 41 ] || exit 9\n{squeue}\n')
+    (tmp_path / "squeue").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(status_module, "ANSWER", 0.5 if "sleep" in squeue else 20)
+    environ = {**JOB, "SLURM_CLUSTER_NAME": "east"}
+    abandon(tmp_path, "n0017", 4711, job="41", step="0", cluster="east")
+    if free:
+        Lock(str(tmp_path), environ).release()
+        return
+    with pytest.raises(RunDirectoryError, match="process 4711 on n0017"):
+        Lock(str(tmp_path), environ)
+
+
+@pytest.mark.parametrize(
+    "before", [{"job": "41", "cluster": "west"}, {"job": "-a", "cluster": "east"}]
+)
+def test_lock_of_a_job_elsewhere_is_not_asked_for(tmp_path, monkeypatch, before):
+    (tmp_path / "squeue").write_text("#!/bin/sh\nexit 0\n")
+    (tmp_path / "squeue").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    abandon(tmp_path, "n0017", 4711, **before)
+    with pytest.raises(RunDirectoryError, match="process 4711 on n0017"):
+        Lock(str(tmp_path), {**JOB, "SLURM_CLUSTER_NAME": "east"})
+
+
 def test_lock_that_is_held_is_respected_within_a_job(tmp_path):
     lock = Lock(str(tmp_path), JOB)
     with pytest.raises(RunDirectoryError, match="in use by another run"):
