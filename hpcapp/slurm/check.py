@@ -118,8 +118,11 @@ def _compare_queue(queue: Queue, machine: Machine, findings: Findings) -> None:
             findings.notes.append(f"{name}: qos {queue.qos}: no accounts here to look")
         elif queue.qos not in machine.qos:
             findings.differ(f"{name}: qos", queue.qos, _list(machine.qos))
+        elif machine.qos[queue.qos]:
+            _compare_time(name, queue, machine.qos[queue.qos], findings)
     if queue.partition is None:
-        findings.notes.append(f"{name}: no partition in the profile: not compared")
+        findings.notes.append(f"{name}: no partition in the profile: limits as of QOS")
+        _compare_hardware(name, queue, _alike(queue, machine), findings)
         return
     partition = machine.partitions.get(queue.partition)
     if partition is None:
@@ -136,10 +139,7 @@ def _compare_queue(queue: Queue, machine: Machine, findings: Findings) -> None:
 def _compare_limits(
     name: str, queue: Queue, partition: Mapping[str, str], findings: Findings
 ) -> None:
-    limit = _seconds(partition.get("MaxTime", ""))
-    shown = clock(limit) if math.isfinite(limit) else "unlimited"
-    profile = None if queue.max_time is None else clock(queue.max_time)
-    findings.expect(f"{name}: time limit", profile, shown)
+    _compare_time(name, queue, partition.get("MaxTime", ""), findings)
     most = partition.get("MaxNodes", "")
     total = partition.get("TotalNodes", "")
     if most.isdecimal():
@@ -147,6 +147,23 @@ def _compare_limits(
     elif total.isdecimal() and (queue.max_nodes or 0) > int(total):
         fact = f"{name}: nodes of a job"
         findings.differ(fact, queue.max_nodes, f"{total} nodes in all")
+
+
+def _compare_time(name: str, queue: Queue, text: str, findings: Findings) -> None:
+    limit = _seconds(text)
+    shown = clock(limit) if math.isfinite(limit) else "unlimited"
+    profile = None if queue.max_time is None else clock(queue.max_time)
+    findings.expect(f"{name}: time limit", profile, shown)
+
+
+def _alike(queue: Queue, machine: Machine) -> tuple[Group, ...]:
+    """Return the nodes that most look like those of a queue, wherever they are."""
+    groups = [group for groups in machine.groups.values() for group in groups]
+    gpus = queue.gpu.count if queue.gpu is not None else 0
+    cores = queue.node.cores + (queue.node.reserved or 0)
+    same = [group for group in groups if (group.cores, group.gpus) == (cores, gpus)]
+    groups = same or [group for group in groups if group.gpus == gpus] or groups
+    return tuple(dict.fromkeys(groups))
 
 
 def _compare_hardware(
@@ -161,13 +178,20 @@ def _compare_hardware(
         kinds = f"{len(groups)} kinds of nodes; compared with the {group.count} of one"
         findings.notes.append(f"{name}: {kinds}")
     node = queue.node
-    findings.expect(f"{name}: cores of a node", node.cores, group.cores)
+    cores = node.cores + (node.reserved or 0)
+    findings.expect(f"{name}: cores of a node", cores, group.cores)
     findings.expect(f"{name}: threads of a core", node.threads, group.threads)
     if node.memory is None:
         findings.expect(f"{name}: memory of a node", None, f"{group.memory} MiB")
     elif node.memory > group.memory:
         fact = f"{name}: memory of a node"
         findings.differ(fact, f"{node.memory} MiB", f"{group.memory} MiB")
+    elif node.memory < group.memory:
+        # a part may be kept for the system
+        findings.notes.append(
+            f"{name}: memory of a node: profile {node.memory} MiB, here {group.memory} "
+            "MiB"
+        )
     wanted = queue.gpu.count if queue.gpu is not None else 0
     if queue.gpu is not None or group.gpus == 0:
         findings.expect(f"{name}: GPUs of a node", wanted, group.gpus)
@@ -185,7 +209,8 @@ def _compare_node(profile: Profile, machine: Machine, findings: Findings) -> Non
     name = f"queue {queue.name}: this node"
     findings.expect(f"{name}: architecture", queue.node.arch, found["arch"])
     cores = int(found.get("Socket(s)", "1")) * int(found.get("Core(s) per socket", "0"))
-    findings.expect(f"{name}: cores", queue.node.cores, cores)
+    usable = queue.node.cores + (queue.node.reserved or 0)
+    findings.expect(f"{name}: cores", usable, cores)
     numa = int(found.get("NUMA node(s)", "0"))
     findings.expect(f"{name}: NUMA nodes", queue.node.numa, numa)
 

@@ -156,8 +156,9 @@ class Node(Facts):
     """One node of a queue."""
 
     cores: Count = parameter(..., "that jobs may use")
+    reserved: Count | None = parameter(None, "more cores, which the system keeps")
     threads: Count = parameter(1, "hardware threads of a core that Slurm sees")
-    numa: Count | None = parameter(None, "NUMA nodes")
+    numa: Count | None = parameter(None, "NUMA nodes as lscpu counts them")
     memory: Count | None = parameter(None, "that jobs may use", "MiB")
     arch: Literal["x86_64", "aarch64"] = parameter("x86_64", "machine", "")
 

@@ -6,7 +6,7 @@ from test_profiles import OWN
 
 from hpcapp.errors import Exit
 from hpcapp.slurm.check import compare
-from hpcapp.slurm.machine import read_machine
+from hpcapp.slurm.machine import Group, Machine, read_machine
 from hpcapp.slurm.sites import read_profile
 
 CONFIG = """\
@@ -180,3 +180,58 @@ def test_exit_code_and_count_tell_of_differences(machine, profile, tmp_path, cap
     assert check_site(wrong, environ, lines.append) == Exit.FAILED
     assert lines[1].startswith("differs: queue cpu: time limit: ")
     assert lines[-1] == "1 difference"
+
+
+def found_of(queue, groups, qos=None, **node):
+    """Return what a comparison of marenostrum5 with a machine finds of a queue."""
+    profile = read_profile("marenostrum5")
+    entry = next(entry for entry in profile.queues if entry.name == queue)
+    entry = entry.model_copy(update={"node": entry.node.model_copy(update=node)})
+    profile = profile.model_copy(update={"queues": (entry,)})
+    config = {"AccountingStorageEnforce": "associations"}
+    return compare(profile, Machine(config, {}, groups, (), qos))
+
+
+KINDS = {
+    "gpp": (Group(6192, 112, 1, 230000, 0),),
+    "acc": (Group(1120, 80, 1, 480000, 4),),
+}
+LIMITS = {"gp_ehpc": "3-00:00:00", "acc_ehpc": "3-00:00:00"}
+
+
+def test_a_queue_that_is_a_qos_is_compared_with_it_and_with_nodes_alike():
+    found = found_of("gpp", KINDS, LIMITS)
+    assert found.differences == []
+    # what a job may use is less than what there is
+    note = "queue gpp: memory of a node: profile 213623 MiB, here 230000 MiB"
+    assert note in found.notes
+    assert found_of("acc", KINDS, LIMITS).differences == []
+
+
+@pytest.mark.parametrize(
+    ("qos", "groups", "difference"),
+    [
+        (
+            {"gp_ehpc": "2-00:00:00"},
+            KINDS,
+            "time limit: profile 3-00:00:00, here 2-00:00:00",
+        ),
+        (
+            LIMITS,
+            {"gpp": (Group(9, 128, 1, 230000, 0),)},
+            "cores of a node: profile 112, here 128",
+        ),
+        (
+            LIMITS,
+            {"gpp": (Group(9, 112, 1, 200000, 0),)},
+            "memory of a node: profile 213623 MiB, here 200000 MiB",
+        ),
+    ],
+)
+def test_what_differs_from_a_qos_or_its_nodes_is_found(qos, groups, difference):
+    assert found_of("gpp", groups, qos).differences == [f"queue gpp: {difference}"]
+
+
+def test_cores_that_the_system_keeps_are_no_difference():
+    groups = {"gpp": (Group(9, 112, 1, 230000, 0),)}
+    assert found_of("gpp", groups, LIMITS, cores=104, reserved=8).differences == []
