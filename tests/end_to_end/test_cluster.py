@@ -196,6 +196,23 @@ def test_an_array_on_two_nodes_gives_the_bits_of_a_run_without_slurm(
         assert_same(hpcapp, target, undisturbed(mpirun, tmp_path, name))
 
 
+def test_the_script_in_the_folder_runs_on_two_nodes(jobs, mpirun, hpcapp, tmp_path):
+    jobs.environ["HPCAPP_VENV"] = jobs.prefix
+    words = ["--parsable", "--nodes=2", ROOT / "slurm" / "local-cpu.sbatch"]
+    done = subprocess.run(
+        ["sbatch", *words, SMALL / "laplace.yaml"],
+        env=jobs.environ,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    jobs.finish(int(done.stdout))
+    assert "4 ranks x 1 thread, 2 hosts" in jobs.output()
+    target = tmp_path / "results" / "laplace"
+    assert_same(hpcapp, target, undisturbed(mpirun, tmp_path, "laplace"))
+
+
 def test_a_job_that_is_stopped_goes_on_by_itself_to_the_same_bits(
     jobs, mpirun, hpcapp, tmp_path
 ):
