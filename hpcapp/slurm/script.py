@@ -150,7 +150,9 @@ def _title(job: Job, subject: Subject) -> str:
     profile = job.profile
     lines = [f"hpcapp on {profile.title}, queue {job.queue.name}"]
     if subject.configs:
-        lines.append(f"made by: {subject.name}")
+        # a line break would end the comment
+        name = "".join(c if c.isprintable() else repr(c)[1:-1] for c in subject.name)
+        lines.append(f"made by: {name}")
     else:
         lines.append(f"sbatch {_needed(job)}{subject.name} CONFIG")
         lines.append("edit it as you like, or have one made: hpcapp submit --help")

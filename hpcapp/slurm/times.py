@@ -18,7 +18,8 @@ def parse_time(text: str) -> float:
     Parameters
     ----------
     text : str
-        A duration of a configuration, or Slurm's D-HH:MM:SS.
+        A duration of a configuration, or as sbatch takes it: minutes, MM:SS, HH:MM:SS,
+        D-HH:MM:SS.
 
     Returns
     -------
@@ -30,8 +31,12 @@ def parse_time(text: str) -> float:
     ConfigError
         If it is neither.
     """
+    # as sbatch reads them: minutes, and minutes with seconds
+    short = re.fullmatch(r"(\d{1,6})(?::([0-5]\d))?", text)
     match = re.fullmatch(r"(\d{1,4})-(\d\d?)(?::([0-5]\d))?(?::([0-5]\d))?", text)
-    if match:
+    if short:
+        found = 60.0 * int(short[1]) + int(short[2] or 0)
+    elif match:
         days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
         found = 86400.0 * days + 3600.0 * hours + 60.0 * minutes + seconds
     else:

@@ -69,6 +69,14 @@ def test_options_of_sbatch_are_passed_on(submit):
     assert "partition my-partition and qos my-qos not in the profile: nodes" in err
 
 
+def test_the_command_in_the_head_of_a_script_stays_a_comment():
+    job = choose(Request(), read_profile("local"), {})
+    name = "hpcapp submit -s 'title=a\n#SBATCH --exclusive'"
+    text = batch_script(job, Subject(("a.yaml",), ("a",), name))
+    assert "--exclusive" not in options_of(text)
+    assert "\n# made by: hpcapp submit -s 'title=a\\n#SBATCH --exclusive'\n" in text
+
+
 def test_several_configurations_are_an_array(submit):
     other = "configs/small/laplace.yaml"
     _, out, _ = submit(SMALL, other, "--site", "local")
@@ -374,6 +382,9 @@ def test_a_site_of_gpus_alone_wants_the_option():
     ("text", "seconds", "shown"),
     [
         ("90s", 120, "00:02:00"),
+        ("90", 5400, "01:30:00"),
+        ("30:00", 1800, "00:30:00"),
+        ("0:30", 60, "00:01:00"),
         ("2 h", 7200, "02:00:00"),
         ("02:00:00", 7200, "02:00:00"),
         ("1-12", 129600, "1-12:00:00"),
