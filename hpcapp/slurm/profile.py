@@ -172,6 +172,10 @@ class Gpu(Facts):
     bind: tuple[Option, ...] = parameter(
         (), "options of srun that give each rank its own", ""
     )
+    counts: tuple[Count, ...] = parameter(
+        (), "how many of a node a job may have; none: any number", ""
+    )
+    cores: Count | None = parameter(None, "that a job must ask for with each GPU")
     refused: Text = parameter("", "why CUDA does not run there, and what does", "")
 
 
@@ -195,6 +199,8 @@ class Queue(Facts):
     )
     max_nodes: Count | None = parameter(None, "of a job; null: not known")
     max_time: Duration | None = parameter(None, "of a job; null: not known", "s")
+    min_nodes: Count | None = parameter(None, "of a job")
+    min_time: Duration | None = parameter(None, "of a job", "s")
     header: tuple[Option, ...] = parameter(
         (), "more options of sbatch, such as --exclusive or --mem=224G", ""
     )

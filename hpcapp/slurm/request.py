@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from hpcapp.errors import ConfigError
-from hpcapp.slurm.profile import Environment, Profile, Queue
+from hpcapp.slurm.profile import Environment, Gpu, Profile, Queue
 from hpcapp.slurm.times import clock
 
 __all__ = ["Job", "Request", "choose"]
@@ -168,7 +168,8 @@ def _queue(request: Request, profile: Profile) -> tuple[Queue, str]:
         )
     if not unlisted:
         return _suited(request, queue, profile), ""
-    lifted: dict[str, object] = {"max_nodes": None, "max_time": None}
+    limits = ("max_nodes", "max_time", "min_nodes", "min_time")
+    lifted: dict[str, object] = dict.fromkeys(limits)
     if unlisted[0].startswith("partition "):
         # what else decides there is not known
         lifted |= {"partition": None, "qos": None}
@@ -233,7 +234,24 @@ def _suited(request: Request, queue: Queue, profile: Profile) -> Queue:
             f"{queue.name} of site {profile.site}{_elsewhere(request, queue, profile)}"
             "; a run that needs longer goes on by itself: it is requeued at the limit"
         )
+    _not_too_small(request, queue, profile)
     return queue
+
+
+def _not_too_small(request: Request, queue: Queue, profile: Profile) -> None:
+    least = queue.min_nodes
+    if least is not None and request.nodes < least:
+        raise ConfigError(
+            f"--nodes {request.nodes}: must be >= {least} in queue {queue.name} of "
+            f"site {profile.site}{_elsewhere(request, queue, profile)}"
+        )
+    shortest = queue.min_time
+    if shortest is not None and (request.seconds or HOUR) < shortest:
+        raise ConfigError(
+            f"--time {clock(request.seconds or 0)}: must be >= {clock(shortest)} in "
+            f"queue {queue.name} of site {profile.site}"
+            f"{_elsewhere(request, queue, profile)}"
+        )
 
 
 def _elsewhere(request: Request, queue: Queue, profile: Profile) -> str:
@@ -242,7 +260,9 @@ def _elsewhere(request: Request, queue: Queue, profile: Profile) -> str:
         other
         for other in profile.queues
         if bool(other.gpu) == bool(queue.gpu)
+        and (other.min_nodes or 1) <= request.nodes
         and request.nodes <= (other.max_nodes or request.nodes)
+        and (other.min_time or 0) <= (request.seconds or HOUR)
         and (request.seconds or 0) <= (other.max_time or math.inf)
     ]
     return f"; allowed in --queue {_names(allowed)}" if allowed else ""
@@ -272,8 +292,23 @@ def _laid_out(request: Request, queue: Queue, profile: Profile) -> Queue:
             f"--ranks {ranks}: must be <= {queue.gpu.count}, the GPUs of a node in "
             f"queue {queue.name} of site {profile.site}: one rank for each"
         )
+    if queue.gpu is not None:
+        _gpus_fit(ranks, threads, queue.gpu, f"in queue {queue.name} of {profile.site}")
     layout = queue.layout.model_copy(update={"ranks": ranks, "threads": threads})
     return queue.model_copy(update={"layout": layout})
+
+
+def _gpus_fit(ranks: int, threads: int, gpu: Gpu, where: str) -> None:
+    if gpu.counts and ranks not in gpu.counts:
+        counts = ", ".join(map(str, gpu.counts))
+        raise ConfigError(
+            f"--ranks {ranks}: must be one of {counts} {where}: GPUs of a node, a rank "
+            "for each"
+        )
+    if gpu.cores is not None and threads != gpu.cores:
+        raise ConfigError(
+            f"--threads {threads}: must be {gpu.cores} {where}: cores for each GPU"
+        )
 
 
 def _account(

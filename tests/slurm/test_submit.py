@@ -237,6 +237,24 @@ def test_work_by_hand_runs_what_a_job_would_run(submit):
             "--qos dcgp_qos_dbg: not that of queue ",
         ),
         (
+            "--site leonardo --account a --qos dcgp_qos_bprod --nodes 4",
+            "--nodes 4: must be >= 17 in queue dcgp-bprod of site leonardo; allowed in "
+            "--queue dcgp",
+        ),
+        (
+            "--site alliance --account a --queue trillium --time 5",
+            "--time 00:05:00: must be >= 00:15:00 in queue trillium of site alliance; "
+            "allowed in --queue cpu, narval, trillium-debug",
+        ),
+        (
+            "--site alliance --account a --queue trillium-gpu --gpu --ranks 2",
+            "--ranks 2: must be one of 1, 4 in queue trillium-gpu of alliance: GPUs of",
+        ),
+        (
+            "--site marenostrum5 --account a --gpu --ranks 1 --threads 40",
+            "--threads 40: must be 20 in queue acc of marenostrum5: cores for each GPU",
+        ),
+        (
             "--site karolina --account a --time 49h",
             "--time 2-01:00:00: must be <= 2-00:00:00 in queue qcpu of site karolina; "
             "allowed in --queue qcpu_long; a run that needs longer goes on by itself",
@@ -408,7 +426,8 @@ def every_script(tmp_path_factory):
                 continue
             account = profile.account.example + (queue.account_suffix or "")
             gpu = queue.gpu is not None
-            request = Request(gpu=gpu, queue=queue.name, account=account)
+            nodes = queue.min_nodes or 1
+            request = Request(nodes, account, gpu=gpu, queue=queue.name)
             job = choose(request, profile, {})
             assert job.ranks * job.threads <= queue.node.cores
             path = folder / f"{name}-{queue.name}"
