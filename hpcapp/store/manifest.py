@@ -121,15 +121,25 @@ def write_manifest(path: str, manifest: Manifest) -> None:
         The file that it is of.
     manifest : Manifest
         What to write.
+
+    Raises
+    ------
+    OSError
+        If that is refused; nothing half-written is left.
     """
     final = manifest_path(path)
     folder, name = os.path.split(final)
     temporary = os.path.join(folder, f".{name}.part")
-    with open(temporary, "w", encoding="utf-8") as stream:
-        stream.write(manifest.text())
-        stream.flush()
-        os.fsync(stream.fileno())
-    os.replace(temporary, final)
+    try:
+        with open(temporary, "w", encoding="utf-8") as stream:
+            stream.write(manifest.text())
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(temporary, final)
+    except OSError:
+        with suppress(OSError):
+            os.unlink(temporary)
+        raise
     descriptor = os.open(folder or ".", os.O_RDONLY)
     try:
         os.fsync(descriptor)

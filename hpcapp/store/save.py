@@ -16,6 +16,7 @@ from hpcapp.decomposition import Block, Domain
 from hpcapp.errors import HpcappError
 from hpcapp.fields import Field, Part, State
 from hpcapp.store.bands import Bands, add_parts, add_zeros
+from hpcapp.store.checkpoints import manifest_path
 from hpcapp.store.entry import Entry
 from hpcapp.store.layout import create, finish, set_attributes
 from hpcapp.store.manifest import Table, measure, write_manifest
@@ -131,9 +132,18 @@ def _write(comm: "Comm", job: Job, state: State, temporary: str) -> str:
         attributes = {**job.attributes(clocks), "hpcapp_checksum": total}
         set_attributes(temporary, attributes, sums)
         manifest = None if job.finished else measure(temporary, tables)
-        finish(temporary, job.path)
-        if manifest is not None:
+        if manifest is None:
+            finish(temporary, job.path)
+            return
+        try:
+            finish(temporary, job.path)
             write_manifest(job.path, manifest)
+        except OSError:
+            # without a manifest it is no checkpoint, and would fill the disk further
+            for name in (manifest_path(job.path), job.path):
+                with suppress(OSError):
+                    os.unlink(name)
+            raise
 
     comm.on_root(lambda: _guarded(job.path, complete))
     return total
