@@ -19,11 +19,11 @@ from hpcapp.errors import Exit, HpcappError
 from hpcapp.failure import one_line
 from hpcapp.log import Progress
 from hpcapp.planning import estimate_save
-from hpcapp.run_directory import RESULTS, clear_after
+from hpcapp.run_directory import clear_after
 from hpcapp.session import Outcome, Session, tabulate
 from hpcapp.snapshots import Snapshots
 from hpcapp.status import Status, earlier_starts
-from hpcapp.store.checkpoints import find_checkpoints, new_checkpoint, prune
+from hpcapp.store.checkpoints import RESULTS, find_checkpoints, new_checkpoint, prune
 from hpcapp.store.fingerprints import fingerprints
 from hpcapp.store.provenance import Origin, describe
 from hpcapp.store.save import Job, save, warm_up

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from hpcapp.errors import HpcappError
-from hpcapp.store.checkpoints import last_checkpoint
+from hpcapp.store.checkpoints import find_result, last_checkpoint
 
 __all__ = [
     "Failure",
@@ -126,9 +126,13 @@ def advise(directory: str, size: int) -> str:
     Returns
     -------
     str
-        With the name of the last checkpoint, its age and a command.
+        With the name of the last checkpoint, its age and a command; with that of the
+        result, from which an extension goes on, where there is no checkpoint.
     """
     path = last_checkpoint(directory)
+    result = find_result(directory)
+    if path is None and result:
+        return f"{result} is whole; go on from it with: {_command(directory, size)}"
     if path is None:
         return f"{directory}: there is no checkpoint; start the run again"
     age = ""

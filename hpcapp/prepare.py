@@ -17,16 +17,14 @@ from hpcapp.log import Log
 from hpcapp.problem import Problem, check_version, read_problem
 from hpcapp.run_directory import (
     CONFIG,
-    RESULTS,
     RunDirectory,
-    find_result,
     inspect,
     take,
 )
 from hpcapp.session import Finished, Machine, Session, check, survey
 from hpcapp.snapshots import check_snapshots
 from hpcapp.stops import Stops, job_end
-from hpcapp.store.checkpoints import discard, find_checkpoints
+from hpcapp.store.checkpoints import RESULTS, discard, find_checkpoints, find_result
 from hpcapp.store.manifest import check as check_file
 from hpcapp.store.reader import Saved, load_attributes, load_saved
 from hpcapp.store.sums import check_sums

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from hpcapp.errors import ConfigError, HpcappError, RunDirectoryError
 from hpcapp.status import Lock
-from hpcapp.store.checkpoints import find_checkpoints, prune
+from hpcapp.store.checkpoints import RESULTS, find_checkpoints, find_result, prune
 from hpcapp.store.snapshots import SNAPSHOTS
 
 __all__ = [
@@ -17,14 +17,11 @@ __all__ = [
     "PICTURE",
     "RunDirectory",
     "clear_after",
-    "find_result",
     "inspect",
     "take",
 ]
 
-RESULT, CONFIG, STATUS, LOG = "result.nc", "run.yaml", "status.json", "log.txt"
-# by `output.format`
-RESULTS = {"netcdf": RESULT, "hdf5": "result.h5"}
+CONFIG, STATUS, LOG = "run.yaml", "status.json", "log.txt"
 # what `hpcapp plot` makes of the result
 PICTURE = "plot.png"
 OWN_FILES = (*RESULTS.values(), CONFIG, STATUS, LOG, SNAPSHOTS)
@@ -57,12 +54,6 @@ class RunDirectory:
     def log(self) -> str:
         """Path of the log."""
         return os.path.join(self.path, LOG)
-
-
-def find_result(path: str) -> str:
-    """Return the result in a run directory, in any format, "" if there is none."""
-    names = [os.path.join(path, name) for name in RESULTS.values()]
-    return next((name for name in names if os.path.exists(name)), "")
 
 
 def clear_after(result: str) -> str:

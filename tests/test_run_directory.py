@@ -9,7 +9,6 @@ from hpcapp.errors import ConfigError, Exit, HpcappError, RunDirectoryError
 from hpcapp.run_directory import (
     OWN_FILES,
     clear_after,
-    find_result,
     inspect,
     take,
 )
@@ -18,6 +17,7 @@ from hpcapp.store.checkpoints import (
     checkpoint_path,
     discard,
     find_checkpoints,
+    find_result,
     last_checkpoint,
     new_checkpoint,
     prune,

@@ -96,11 +96,15 @@ def test_the_end_of_a_run_is_told(tmp_path):
     assert lines[0] == "laplace on 3 ranks: stopped (SIGUSR1), not finished"
     assert lines[-1].endswith("there is no checkpoint; start the run again")
     write(tmp_path, state="finished", ranks=1, fraction=1.0)
-    lines = standing(tmp_path).text().splitlines()
-    assert (lines[0], lines[-1]) == (
-        "laplace on 1 rank: finished",
-        f"{tmp_path}/result.nc",
-    )
+    assert standing(tmp_path).text().splitlines()[-1] == "its result is gone"
+    for name in ("result.h5", "result.nc"):
+        (tmp_path / name).touch()
+        lines = standing(tmp_path).text().splitlines()
+        assert (lines[0], lines[-1]) == (
+            "laplace on 1 rank: finished",
+            f"{tmp_path}/{name}",
+        )
+        (tmp_path / name).unlink()
     write(tmp_path)
     leave(str(tmp_path), Failure(2, 3, "n1", 1, "io", "it broke"))
     lines = standing(tmp_path).text().splitlines()

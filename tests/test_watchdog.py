@@ -304,6 +304,13 @@ def test_advice_names_the_last_checkpoint_that_was_completed(tmp_path):
     )
     folder = tmp_path / "my run" / "checkpoints"
     folder.mkdir(parents=True)
+    for name in ("result.h5", "result.nc"):
+        # of the run that was to be extended
+        (tmp_path / "my run" / name).touch()
+        assert advise(directory, 2) == (
+            f"{directory}/{name} is whole; go on from it with: mpirun -np 2 python -m "
+            f"hpcapp resume '{directory}'"
+        )
     for name in ("000001.nc", "000001.json", "000002.nc"):
         (folder / f"checkpoint-{name}").touch()
     assert advise(directory, 2) == (

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Names and number of the checkpoints in a run directory."""
+"""Names of the result and the checkpoints in a run directory, and their number."""
 
 import os
 import re
@@ -8,9 +8,11 @@ from contextlib import suppress
 from hpcapp.errors import HpcappError
 
 __all__ = [
+    "RESULTS",
     "checkpoint_path",
     "discard",
     "find_checkpoints",
+    "find_result",
     "last_checkpoint",
     "manifest_path",
     "new_checkpoint",
@@ -18,6 +20,15 @@ __all__ = [
 ]
 
 FOLDER = "checkpoints"
+
+# by `output.format`
+RESULTS = {"netcdf": "result.nc", "hdf5": "result.h5"}
+
+
+def find_result(path: str) -> str:
+    """Return the result in a run directory, in any format, "" if there is none."""
+    names = [os.path.join(path, name) for name in RESULTS.values()]
+    return next((name for name in names if os.path.exists(name)), "")
 
 
 def checkpoint_path(directory: str, number: int) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 
 from hpcapp.decomposition import Domain, Layout
 from hpcapp.errors import ResultError
-from hpcapp.run_directory import RESULT, find_result
+from hpcapp.store.checkpoints import RESULTS, find_result
 
 __all__ = ["Spread", "dimensions", "pieces", "result_path", "spread_of", "variables"]
 
@@ -43,7 +43,7 @@ def result_path(path: str) -> str:
     file = find_result(path)
     if not file:
         raise ResultError(
-            f"{path}: has no {RESULT}: no run of hpcapp has finished there"
+            f"{path}: has no {RESULTS['netcdf']}: no run of hpcapp has finished there"
         )
     return file
 

@@ -14,7 +14,7 @@ from hpcapp.errors import RunDirectoryError
 from hpcapp.failure import advise, read_status
 from hpcapp.log import duration, scaled
 from hpcapp.status import SILENCE
-from hpcapp.store.checkpoints import last_checkpoint
+from hpcapp.store.checkpoints import find_result, last_checkpoint
 
 __all__ = ["Standing", "find_standing"]
 
@@ -53,7 +53,7 @@ class Standing:
         head = f"{facts.get('workload', '?')} on {size} rank{'s' * (size != 1)}"
         lines = [f"{head}: {self._state()}", self._progress()]
         if self.state == "finished":
-            lines.append(os.path.join(self.directory, "result.nc"))
+            lines.append(find_result(self.directory) or "its result is gone")
         elif self.state != "running" or self.checkpoint is not None:
             lines.append(advise(self.directory, size))
         return "\n".join(line for line in [*lines, *self._chain()] if line)
