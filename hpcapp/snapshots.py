@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from hpcapp.decomposition import Domain
-from hpcapp.errors import ConfigError
+from hpcapp.errors import ConfigError, HpcappError
 from hpcapp.fields import Field, State
 from hpcapp.problem import Problem
 from hpcapp.session import Session
@@ -119,10 +119,12 @@ class Snapshots:
 
 
 def _make_folder(path: str) -> None:
+    folder = os.path.dirname(path)
     try:
-        os.makedirs(os.path.dirname(path), exist_ok=True)
+        # not its parents: where they vanished, what was written would not be found
+        if not os.path.isdir(folder):
+            os.mkdir(folder)
     except OSError as error:
-        raise ConfigError(
-            f"cannot be written: {os.path.dirname(path)}: {error.strerror}",
-            key="output.directory",
+        raise HpcappError(
+            f"{folder}: no snapshot can be written there: {error.strerror}"
         ) from None

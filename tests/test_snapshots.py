@@ -6,7 +6,7 @@ import os
 import pytest
 
 from hpcapp.decomposition import Domain
-from hpcapp.errors import ConfigError, HpcappError
+from hpcapp.errors import Exit, HpcappError
 from hpcapp.fields import Field
 from hpcapp.snapshots import _make_folder
 from hpcapp.store.snapshots import (
@@ -56,9 +56,22 @@ def test_a_place_without_rights_is_told(tmp_path, monkeypatch):
         clear_snapshots(str(tmp_path))
     message = f"{tmp_path}/snapshots: cannot be removed: Permission denied"
     assert str(caught.value) == message
-    monkeypatch.setattr("hpcapp.snapshots.os.makedirs", refuse)
-    with pytest.raises(ConfigError) as caught:
+    (tmp_path / "snapshots").rmdir()
+    monkeypatch.setattr("hpcapp.snapshots.os.mkdir", refuse)
+    with pytest.raises(HpcappError) as caught:
         _make_folder(f"{tmp_path}/snapshots/snapshot-000002.nc")
+    assert caught.value.code == Exit.FAILED
     assert str(caught.value) == (
-        f"output.directory: cannot be written: {tmp_path}/snapshots: Permission denied"
+        f"{tmp_path}/snapshots: no snapshot can be written there: Permission denied"
     )
+
+
+def test_a_directory_that_vanished_is_not_made_again(tmp_path):
+    with pytest.raises(HpcappError) as caught:
+        _make_folder(f"{tmp_path}/gone/snapshots/snapshot-000002.nc")
+    assert caught.value.code == Exit.FAILED
+    assert str(caught.value) == (
+        f"{tmp_path}/gone/snapshots: no snapshot can be written there: No such file or "
+        "directory"
+    )
+    assert not (tmp_path / "gone").exists()
