@@ -139,7 +139,7 @@ class _Job:
         try:
             self.directory = session.directory
             self.stops.at_once = partial(mark_failed, session.directory)
-            self.guards = _Guards(comm, session)
+            self.guards = _Guards(comm, session, self.name)
             outcome = drive(session)
             self.guards.close()
             if comm.root:
@@ -215,7 +215,7 @@ class _Job:
 class _Guards:
     """What watches over the ranks while they compute; collective to make and close."""
 
-    def __init__(self, comm: "Comm", session: "Session") -> None:
+    def __init__(self, comm: "Comm", session: "Session", job: str) -> None:
         self._comm = comm
         node = comm.node()
         members = node.all((comm.rank, os.getpid()))
@@ -230,7 +230,7 @@ class _Guards:
             faulthandler.register(SIGNAL, file=board.stacks, all_threads=True)
             nodes = len(set(session.machine.nodes))
             ranks = tuple(rank for rank, _ in members)
-            post = Post(directory, host, ranks, nodes, comm.size)
+            post = Post(directory, host, ranks, nodes, comm.size, job)
             end = partial(comm.abort, Exit.FAILED)
             self._watchdog = Watchdog(board, post, limit, end)
             self._watchdog.start()

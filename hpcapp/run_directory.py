@@ -172,8 +172,10 @@ def take(path: str, force: bool, keep: bool) -> RunDirectory:
         if not force and not keep:
             inspect(path, force, resume=False)
         if keep:
-            for crash in Path(path).glob("crash-*.json"):
-                crash.unlink(missing_ok=True)
+            # a stall ends a job before it can take its marks away
+            for pattern in ("crash-*.json", ".stall-*.part"):
+                for old in Path(path).glob(pattern):
+                    old.unlink(missing_ok=True)
         elif force:
             _remove(path)
         elif find_result(path):

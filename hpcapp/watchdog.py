@@ -194,6 +194,8 @@ class Post:
         The job's numbers of the ranks on it.
     nodes, size : int
         How many nodes and ranks the job has.
+    job : str
+        Tells this job from those before it in the same directory.
     """
 
     directory: str
@@ -201,6 +203,12 @@ class Post:
     ranks: tuple[int, ...]
     nodes: int
     size: int
+    job: str = ""
+
+    @property
+    def marks(self) -> str:
+        """What the names of the marks of all nodes of the job begin with."""
+        return f".stall-{self.job}-"
 
 
 class Watchdog:
@@ -225,7 +233,7 @@ class Watchdog:
         self._beats = [-1] * board.size
         self._silent = [0.0] * board.size
         self._looked_at = time.monotonic()
-        self._mark = Path(post.directory, f".stall-{post.host}.part")
+        self._mark = Path(post.directory, f"{post.marks}{post.host}.part")
         self._marked = False
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
@@ -297,7 +305,8 @@ class Watchdog:
         if self._post.nodes == 1:
             return []
         with suppress(OSError):
-            marks = set(Path(self._post.directory).glob(".stall-*.part")) - {self._mark}
+            pattern = f"{self._post.marks}*.part"
+            marks = set(Path(self._post.directory).glob(pattern)) - {self._mark}
             return [mark.read_text() for mark in marks]
         return []
 

@@ -172,6 +172,15 @@ def test_resume_goes_on_from_the_newest_checkpoint_and_leaves_everything(tmp_pat
     assert contents(path) == before
 
 
+def test_resume_removes_what_a_failure_left(tmp_path):
+    path = make_run(tmp_path / "run", result=False, checkpoints=1)
+    before = contents(path)
+    for name in ("crash-rank3.json", ".stall-0123-n7.part"):
+        write(tmp_path / "run" / name, "gone")
+    take(path, force=False, keep=True).lock.release()
+    assert contents(path) == before
+
+
 def test_resume_starts_where_there_is_no_checkpoint(tmp_path):
     assert inspect(str(tmp_path / "none"), force=False, resume=True) is None
 

@@ -36,7 +36,7 @@ class Node:
         for board, clock in zip(self.boards, self.clocks, strict=True):
             clock.show(board.pulse)
         ranks = tuple(range(size))
-        post = Post(str(folder), host, ranks, nodes, nodes * size)
+        post = Post(str(folder), host, ranks, nodes, nodes * size, "job")
         self.ended = []
         self.dog = Watchdog(self.boards[0], post, LIMIT, lambda: self.ended.append(1))
         self.now = time.monotonic()
@@ -131,15 +131,27 @@ def test_a_job_has_stalled_when_all_nodes_have(tmp_path):
     assert a.pass_time(2) == 0
     a.clocks[0].beat()
     assert a.pass_time(2) is None
-    assert [path.name for path in tmp_path.glob(".stall-*")] == [".stall-b.part"]
+    assert [path.name for path in tmp_path.glob(".stall-*")] == [".stall-job-b.part"]
 
 
 def test_a_rank_lost_elsewhere_shortens_the_wait_here(tmp_path):
     a = Node(tmp_path, host="a", nodes=2)
     for clock in a.clocks:
         clock.enter("halo")
-    (tmp_path / ".stall-b.part").write_text("gone")
+    (tmp_path / ".stall-job-b.part").write_text("gone")
     assert a.pass_time(100) <= 8
+
+
+@pytest.mark.parametrize("hosts", ["b", "bc"])
+def test_marks_of_an_earlier_job_say_nothing_of_this_one(tmp_path, hosts):
+    for host in hosts:
+        for name in (f".stall-{host}.part", f".stall-earlier-{host}.part"):
+            (tmp_path / name).write_text("gone")
+    a, b = (Node(tmp_path, host=host, nodes=2) for host in "ab")
+    for clock in (*a.clocks, *b.clocks):
+        clock.enter("halo")
+    assert a.pass_time(300) is None
+    assert b.pass_time(300) == pytest.approx(LIMIT, abs=2)
 
 
 # --- what is said
