@@ -23,6 +23,7 @@ __all__ = [
     "advise",
     "leave",
     "mark_failed",
+    "mark_finished",
     "one_line",
     "read_status",
     "state_file",
@@ -111,6 +112,28 @@ def mark_failed(directory: str, error: str, phase: str = "") -> bool:
     with suppress(OSError):
         _replace(state_file(directory), {**known, **facts, "checkpoint": checkpoint})
     return True
+
+
+def mark_finished(directory: str) -> None:
+    """Let status.json say that the run has finished, where a kill prevented that.
+
+    Parameters
+    ----------
+    directory : str
+        The run directory, with a result.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written.
+    """
+    known = read_status(directory)
+    if known is None or known.get("state") == "finished":
+        return
+    gone = ("error", "phase", "checkpoint")
+    kept = {name: known[name] for name in known if name not in gone}
+    facts = {"state": "finished", "fraction": 1.0, "eta_seconds": 0.0}
+    _replace(state_file(directory), {**kept, **facts})
 
 
 def advise(directory: str, size: int) -> str:

@@ -7,17 +7,20 @@ file is touched.
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpcapp.device import open_device
 from hpcapp.errors import ConfigError, ResultError, RunDirectoryError
+from hpcapp.failure import mark_finished, read_status
 from hpcapp.log import Log
 from hpcapp.problem import Problem, check_version, read_problem
 from hpcapp.run_directory import (
     CONFIG,
     RunDirectory,
+    clear_after,
     inspect,
     take,
 )
@@ -136,8 +139,24 @@ def _load(problem: Problem, path: str | None, log: Log) -> Saved | Finished | No
     if refuse_changes(problem, path):
         directory = problem.config.output.directory
         log.info(f"{directory}: finished already, and nothing more is asked for")
+        _settle(directory, path)
         return Finished(directory, path, load_attributes(path))
     return load_saved(path, problem.workload.fields())
+
+
+def _settle(directory: str, result: str) -> None:
+    """Do what a kill between the result and the end of its run has left undone."""
+    known = read_status(directory) or {}
+    if known.get("state") == "finished" and not find_checkpoints(directory):
+        return
+    # one that is in use, or may not be written, is somebody else's to settle
+    with suppress(OSError, ConfigError, RunDirectoryError):
+        held = take(directory, force=False, keep=True)
+        try:
+            clear_after(result)
+            mark_finished(directory)
+        finally:
+            held.lock.release()
 
 
 def _check_result(comm: "Comm", problem: Problem, saved: Saved) -> None:
@@ -190,6 +209,9 @@ def _candidates(
                 found = []
     result = find_result(directory)
     if (found or not request.config) and result:
+        if found and _is_done(problem, result):
+            # a kill came before its checkpoints were removed
+            return [result]
         # an extension of a finished run goes on from there without checkpoints
         found.append(result)
     if not found and not request.config:
@@ -201,6 +223,14 @@ def _candidates(
     if warning:
         log.warn(warning)
     return found
+
+
+def _is_done(problem: Problem, result: str) -> bool:
+    """Tell whether a result is all that is asked for; if not, checkpoints are newer."""
+    try:
+        return refuse_changes(problem, result)
+    except (ConfigError, ResultError):
+        return False
 
 
 def _read(request: Request, ranks: int) -> Problem:

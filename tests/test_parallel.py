@@ -220,3 +220,40 @@ def test_checkpoints_that_cannot_be_removed(root, tmp_path, keep, code):
     assert ".json: cannot be removed: Permission denied" in done.stderr
     assert (tmp_path / "result.nc").exists() == (code == 0)
     assert read_status(tmp_path)["state"] == ("failed" if code else "finished")
+
+
+KILLED = """
+import os, sys
+import mpi4py
+mpi4py.rc.initialize = False
+import hpcapp.driver
+hpcapp.driver.clear_after = lambda result: os._exit(9)
+from hpcapp.__main__ import main
+main()
+"""
+
+
+def test_a_run_killed_after_its_result_has_finished(root, tmp_path):
+    def run(*arguments):
+        return subprocess.run(
+            [sys.executable, *arguments],
+            cwd=root,
+            env={**os.environ, "PYTHONPATH": str(root)},
+            text=True,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+        )
+
+    options = ["-o", str(tmp_path), "--set", "checkpoint.every=0.001 s"]
+    done = run("-c", KILLED, "run", SMALL, *options)
+    assert done.returncode == 9, done.stderr
+    result = tmp_path / "result.nc"
+    before = result.stat().st_mtime_ns
+    assert list((tmp_path / "checkpoints").iterdir())
+    done = run("-m", "hpcapp", "resume", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert "finished already, and nothing more is asked for" in done.stderr
+    assert result.stat().st_mtime_ns == before
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["log.txt", "result.nc", "run.yaml", "status.json"]
+    assert read_status(tmp_path)["state"] == "finished"
