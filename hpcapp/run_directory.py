@@ -2,6 +2,7 @@
 """What a run owns: one directory, its files, and what may happen to old ones."""
 
 import os
+import shlex
 import shutil
 from contextlib import suppress
 from dataclasses import dataclass
@@ -115,8 +116,8 @@ def inspect(path: str, force: bool, resume: bool) -> str | None:
     if checkpoints and not force:
         raise RunDirectoryError(
             f"{path}: holds an unfinished run with a checkpoint; go on with: "
-            f"hpcapp resume {path} (or start anew with --force, or choose another "
-            "directory with --output)"
+            f"hpcapp resume {shlex.quote(path)} (or start anew with --force, "
+            "or choose another directory with --output)"
         )
     foreign = not os.path.exists(os.path.join(path, CONFIG))
     result = os.path.basename(find_result(path))

@@ -155,6 +155,13 @@ def test_unfinished_run_with_a_checkpoint_is_refused_with_the_resume_command(tmp
     assert contents(tmp_path) == before
 
 
+def test_resume_command_can_be_pasted_into_a_shell(tmp_path):
+    path = make_run(tmp_path / "my run", result=False, checkpoints=1)
+    with pytest.raises(RunDirectoryError) as caught:
+        inspect(path, force=False, resume=False)
+    assert f"hpcapp resume '{path}' (or start anew" in str(caught.value)
+
+
 def test_force_replaces_an_unfinished_run(tmp_path):
     path = make_run(tmp_path / "run", result=False, checkpoints=2)
     write(tmp_path / "run" / "checkpoints" / ".checkpoint-000003.nc.part")
