@@ -196,8 +196,7 @@ class _Job:
     def _leave(self, error: BaseException, shown: str) -> None:
         """Write down how this rank failed, and say how to go on."""
         comm = self.comm
-        code = error.code if isinstance(error, HpcappError) else Exit.FAILED
-        if not self.directory or code != Exit.FAILED:
+        if not self.directory:
             return
         failure = Failure(
             rank=comm.rank,

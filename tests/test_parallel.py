@@ -13,7 +13,7 @@ import pytest
 
 from hpcapp import parallel
 from hpcapp.clock import Clock
-from hpcapp.errors import HpcappError
+from hpcapp.errors import ConfigError, HpcappError, ResultError
 from hpcapp.failure import read_status
 from hpcapp.log import say
 from hpcapp.mpi.comm import Comm
@@ -119,6 +119,21 @@ def test_a_job_ends_where_its_checkpoints_cannot_be_listed(
     assert said.splitlines()[-1] == (
         f"hpcapp: {tmp_path}: there is no checkpoint; start the run again"
     )
+
+
+@pytest.mark.parametrize("error", [ResultError("damaged"), ConfigError("must be 3")])
+def test_a_failure_after_the_start_is_written_down_whatever_its_code(
+    tmp_path, capsys, error
+):
+    Status(str(tmp_path), {}).update("running", force=True)
+    assert end(Alone(), error, tmp_path) == 2
+    crash = json.loads((tmp_path / "crash-rank0.json").read_text())
+    assert crash["error"] == str(error)
+    assert read_status(tmp_path)["state"] == "failed"
+    assert capsys.readouterr().err.splitlines() == [
+        f"hpcapp: {error}",
+        f"hpcapp: {tmp_path}: there is no checkpoint; start the run again",
+    ]
 
 
 @pytest.mark.parametrize("error", [HpcappError("it broke"), ZeroDivisionError("x")])

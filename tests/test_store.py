@@ -374,3 +374,20 @@ def test_new_file_replaces_one_that_stands_there(tmp_path):
     path.write_text("what a kill left half-written")
     written(path)
     assert load_saved(str(path), FIELDS).values == {"done": 42}
+
+
+@pytest.mark.parametrize("call", ["open", "preadv"])
+def test_file_that_is_refused_when_its_data_are_read_is_named(
+    tmp_path, monkeypatch, call
+):
+    def refuse(*_, **__):
+        raise OSError(5, os.strerror(5))
+
+    path = str(tmp_path / "c.nc")
+    (tmp_path / "c.nc").write_bytes(bytes(72))
+    saved = Saved(path, {}, {}, {"u": Target(0, (9,), "<f8", "u")}, {})
+    place = os if call == "preadv" else reader_module
+    monkeypatch.setattr(place, call, refuse, raising=False)
+    with pytest.raises(ResultError) as caught:
+        saved.read("u", Block((0,), (9,)), np.empty(9))
+    assert str(caught.value) == f"{path}: cannot be read: Input/output error"

@@ -75,12 +75,20 @@ class Saved:
         Raises
         ------
         ResultError
-            If the file ends early.
+            If the file ends early or cannot be read.
         """
         target = self.targets[name]
         if target.offset is None:
             self._read_chunks(target, block, out)
             return
+        try:
+            self._read_bytes(target, block, out)
+        except OSError as error:
+            raise ResultError(
+                f"{self.path}: cannot be read: {error.strerror}"
+            ) from None
+
+    def _read_bytes(self, target: Target, block: Block, out: np.ndarray) -> None:
         rows = max(1, STAGE // max(1, out[:1].nbytes)) if out.ndim else 1
         with open(self.path, "rb", buffering=0) as stream:
             if out.ndim == 0:
