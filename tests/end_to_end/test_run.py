@@ -123,7 +123,8 @@ def test_a_finished_run_says_again_how_it_ended(mpirun, finished):
     # the ranks that computed it; writing the attributes is not in them
     assert (answer, place) == (lines(first.stdout)[0], lines(first.stdout)[2])
     assert cost.startswith("3 ranks x 1 thread, 1 host; ")
-    assert cost.endswith(" Mupdates/s")
+    # kupdates or Mupdates: a machine may be slow
+    assert re.search(r"; [0-9.]+ [kMG]?updates/s$", cost)
 
 
 def test_json_of_a_finished_run_is_the_same_object(mpirun, hpcapp, tmp_path):
