@@ -138,7 +138,7 @@ def test_json_of_a_finished_run_is_the_same_object(mpirun, hpcapp, tmp_path):
     for name in first.keys() - {"phases", "rate"}:
         assert found[name] == first[name], name
     assert found["phases"].keys() == first["phases"].keys()
-    assert found["rate"] == pytest.approx(first["rate"], rel=0.2)
+    assert found["rate"] == pytest.approx(first["rate"], rel=0.5)
 
 
 def test_a_finished_run_is_moved_and_force_replaces_it(mpirun, tmp_path):
