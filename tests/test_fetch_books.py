@@ -130,6 +130,19 @@ def test_what_is_no_book_is_refused_and_not_kept(tmp_path, base, number, message
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("name, first", [("enccs", 10), ("escience", 11)])
+def test_list_of_a_course_is_asked_for_in_its_order(tmp_path, base, name, first):
+    assert fetch(tmp_path, base, "--list", name).returncode == 1
+    assert Books.asked == ((f"/{first}/pg{first}.txt", 0),)
+
+
+def test_list_and_numbers_exclude_each_other(tmp_path, base):
+    done = fetch(tmp_path, base, "--list", "escience", 1)
+    assert done.returncode == 2
+    assert "give numbers or --list, not both" in done.stderr
+    assert Books.asked == ()
+
+
 def test_without_a_network_it_says_so_at_once(tmp_path):
     # a port that nobody listens on
     done = fetch(tmp_path, "http://127.0.0.1:9", 1)
