@@ -10,20 +10,15 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from hpcapp.changes import refuse_changes
 from hpcapp.device import open_device
 from hpcapp.errors import ConfigError, ResultError, RunDirectoryError
 from hpcapp.failure import mark_finished, read_status
 from hpcapp.log import Log
-from hpcapp.problem import Problem, check_version, read_problem
-from hpcapp.run_directory import (
-    CONFIG,
-    RunDirectory,
-    clear_after,
-    inspect,
-    take,
-)
+from hpcapp.problem import Problem, read_problem
+from hpcapp.run_directory import CONFIG, Keeper, clear_after, inspect
 from hpcapp.session import Finished, Machine, Session, check, survey
 from hpcapp.snapshots import check_snapshots
 from hpcapp.stops import Stops, job_end
@@ -32,7 +27,6 @@ from hpcapp.store.manifest import check as check_file
 from hpcapp.store.reader import Saved, load_attributes, load_saved
 from hpcapp.store.sums import check_sums
 from hpcapp.store.writers import check_writer
-from hpcapp.yaml_source import parse_yaml
 
 if TYPE_CHECKING:
     from hpcapp.mpi.comm import Comm
@@ -99,22 +93,17 @@ def prepare(
     problem = comm.on_root(lambda: _read(request, comm.size))
     machine = survey(comm, request.environ)
     comm.crowded = machine.is_crowded(comm.rank)
-    path, damaged = _newest_whole(comm, request, problem, machine, log)
-    saved = comm.on_root(lambda: _load(problem, path, log))
+    keeper = Keeper(problem.config.output.directory)
+    try:
+        # what another run still writes and removes is not there to be chosen from
+        comm.on_root(lambda: _keep_others_out(request, keeper))
+        saved = _take(comm, request, problem, machine, log, keeper)
+    except BaseException:
+        keeper.release()
+        raise
     if isinstance(saved, Finished):
+        keeper.release()
         return saved
-    if saved is not None:
-        _check_result(comm, problem, saved)
-    held: list[RunDirectory] = []
-
-    def hold() -> None:
-        """Lock the directory and clear what cannot be used."""
-        with problem.config.placing():
-            held.append(_take(request, problem, saved, log))
-        for fallen in damaged:
-            discard(fallen)
-
-    comm.on_root(hold)
     stops.limit(problem.config.run.wall_time)
     # one rank asks for all: a batch system does not like to be asked by thousands
     stops.limit_until(comm.on_root(lambda: job_end(request.environ)))
@@ -124,7 +113,7 @@ def prepare(
         machine=machine,
         directory=problem.config.output.directory,
         saved=saved,
-        held=held[0] if held else None,
+        held=keeper.held,
         log=log,
         stops=stops,
         environ=request.environ,
@@ -132,31 +121,63 @@ def prepare(
     )
 
 
-def _load(problem: Problem, path: str | None, log: Log) -> Saved | Finished | None:
+def _keep_others_out(request: Request, keeper: Keeper) -> None:
+    """Lock a directory that there is something to go on from."""
+    if not request.config or (request.resume and find_checkpoints(keeper.path)):
+        keeper.lock()
+
+
+def _take(
+    comm: "Comm",
+    request: Request,
+    problem: Problem,
+    machine: Machine,
+    log: Log,
+    keeper: Keeper,
+) -> Saved | Finished | None:
+    """Choose what to go on from, and take the directory for it; collective."""
+    found = comm.on_root(lambda: _candidates(request, problem, machine, log, keeper))
+    path, damaged = _newest_whole(comm, problem, found, log)
+    saved = comm.on_root(lambda: _load(problem, path, log, keeper))
+    if isinstance(saved, Finished):
+        return saved
+    if saved is not None:
+        _check_result(comm, problem, saved)
+
+    def take() -> None:
+        """Clear what cannot be used, and lock the directory if that is to be done."""
+        with problem.config.placing():
+            _begin(request, problem, saved, log, keeper)
+        for fallen in damaged:
+            discard(fallen)
+
+    comm.on_root(take)
+    return saved
+
+
+def _load(
+    problem: Problem, path: str | None, log: Log, keeper: Keeper
+) -> Saved | Finished | None:
     """Return what there is to go on from, if anything is left to do."""
     if path is None:
         return None
     if refuse_changes(problem, path):
-        directory = problem.config.output.directory
-        log.info(f"{directory}: finished already, and nothing more is asked for")
-        _settle(directory, path)
-        return Finished(directory, path, load_attributes(path))
+        log.info(f"{keeper.path}: finished already, and nothing more is asked for")
+        _settle(path, keeper)
+        return Finished(keeper.path, path, load_attributes(path))
     return load_saved(path, problem.workload.fields())
 
 
-def _settle(directory: str, result: str) -> None:
+def _settle(result: str, keeper: Keeper) -> None:
     """Do what a kill between the result and the end of its run has left undone."""
-    known = read_status(directory) or {}
-    if known.get("state") == "finished" and not find_checkpoints(directory):
+    known = read_status(keeper.path) or {}
+    if known.get("state") == "finished" and not find_checkpoints(keeper.path):
         return
-    # one that is in use, or may not be written, is somebody else's to settle
-    with suppress(OSError, ConfigError, RunDirectoryError):
-        held = take(directory, force=False, keep=True)
-        try:
-            clear_after(result)
-            mark_finished(directory)
-        finally:
-            held.lock.release()
+    # what may not be written stays as it is
+    with suppress(OSError, ConfigError):
+        keeper.take(force=False, keep=True)
+        clear_after(result)
+        mark_finished(keeper.path)
 
 
 def _check_result(comm: "Comm", problem: Problem, saved: Saved) -> None:
@@ -177,10 +198,9 @@ def _is_result(path: str) -> bool:
 
 
 def _newest_whole(
-    comm: "Comm", request: Request, problem: Problem, machine: Machine, log: Log
+    comm: "Comm", problem: Problem, found: list[str], log: Log
 ) -> tuple[str | None, list[str]]:
     """Return the file to go on from, and the damaged ones after it; collective."""
-    found = comm.on_root(lambda: _candidates(request, problem, machine, log))
     damaged: list[str] = []
     for path in found:
         # a result is looked at once it is known that it is to be extended
@@ -198,15 +218,16 @@ def _newest_whole(
 
 
 def _candidates(
-    request: Request, problem: Problem, machine: Machine, log: Log
+    request: Request, problem: Problem, machine: Machine, log: Log, keeper: Keeper
 ) -> list[str]:
     """Return what there is to go on from, the newest first."""
-    directory = problem.config.output.directory
+    directory = keeper.path
     found = [path for _, path in find_checkpoints(directory)]
     if request.config:
         with problem.config.placing():
-            if inspect(directory, request.force, request.resume) is None:
-                found = []
+            goes_on = inspect(directory, request.force, request.resume) is not None
+        if not (goes_on and keeper.began):
+            found = []
     result = find_result(directory)
     if (found or not request.config) and result:
         if found and _is_done(problem, result):
@@ -261,93 +282,18 @@ def _read_whole(request: Request) -> Problem:
     return read_problem(config, settings, environ, ("RUN_DIR", directory))
 
 
-def refuse_changes(problem: Problem, path: str) -> bool:
-    """Refuse to go on with a configuration that changes the problem.
-
-    Parameters
-    ----------
-    problem : Problem
-        As configured now.
-    path : str
-        The checkpoint or result, which holds the configuration of then.
-
-    Returns
-    -------
-    bool
-        Whether the run is finished and nothing new is asked for.
-
-    Raises
-    ------
-    ConfigError
-        Naming each key that may not change, or not so; or if a newer hpcapp
-        wrote it.
-    ResultError
-        If the file says nothing of its configuration, or is in a newer format.
-    """
-    attributes = load_attributes(path)
-    text = attributes.get("hpcapp_config")
-    if not isinstance(text, str):
-        raise ResultError(f"{path}: does not hold its configuration")
-    source = parse_yaml(text, path)
-    check_version(source)
-    changed = _differences(source.values, parse_yaml(problem.text(), "now").values)
-    workload, where = problem.workload, problem.config.where
-    extendable = workload.extendable()
-    refused = [
-        f"{where(*key)}: {'.'.join(key)}: must not change when a run goes on, was "
-        f"{old}, got {new}"
-        for key, old, new in changed
-        if not _may_change(key, extendable | workload.tuning)
-    ]
-    if refused:
-        raise ConfigError("\n".join(refused))
-    with problem.config.placing():
-        workload.check_extension(source.values.get("parameters") or {})
-    finished = attributes.get("hpcapp_state") == "finished"
-    more = any(key[0] == "parameters" for key, _, _ in changed)
-    if finished and more and not extendable:
-        raise ConfigError(
-            f"{path}: is finished, and {problem.config.workload} cannot be extended; "
-            "start another run"
-        )
-    return finished and not more
-
-
-def _may_change(key: tuple[str, ...], allowed: frozenset[str]) -> bool:
-    section = key[0]
-    if section == "parameters":
-        return key[1] in allowed
-    if section == "run":
-        return key[1] != "seed"
-    return section in ("output", "checkpoint")
-
-
-def _differences(
-    before: Any, now: Any, key: tuple[str, ...] = ()
-) -> list[tuple[tuple[str, ...], Any, Any]]:
-    if isinstance(before, dict) and isinstance(now, dict):
-        found = []
-        for name in sorted({*before, *now}):
-            found += _differences(before.get(name), now.get(name), (*key, name))
-        return found
-    return [] if before == now else [(key, before, now)]
-
-
-def _take(
-    request: Request, problem: Problem, saved: Saved | None, log: Log
-) -> RunDirectory:
-    directory = problem.config.output.directory
-    held = take(directory, request.force and saved is None, saved is not None)
+def _begin(
+    request: Request, problem: Problem, saved: Saved | None, log: Log, keeper: Keeper
+) -> None:
+    held = keeper.take(request.force and saved is None, saved is not None)
     try:
         if held.moved:
-            log.info(f"{directory}: the finished run there is now in {held.moved}")
+            log.info(f"{held.path}: the finished run there is now in {held.moved}")
         log.open(held.log, keep=saved is not None)
         temporary = f"{held.config}.part"
         Path(temporary).write_text(problem.text(), encoding="utf-8")
         os.replace(temporary, held.config)
     except OSError as error:
-        held.lock.release()
         raise ConfigError(
-            f"cannot be written: {directory}: {error.strerror}", key="output.directory"
+            f"cannot be written: {held.path}: {error.strerror}", key="output.directory"
         ) from None
-    return held

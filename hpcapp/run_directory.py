@@ -16,6 +16,7 @@ from hpcapp.store.snapshots import SNAPSHOTS
 __all__ = [
     "OWN_FILES",
     "PICTURE",
+    "Keeper",
     "RunDirectory",
     "clear_after",
     "inspect",
@@ -55,6 +56,61 @@ class RunDirectory:
     def log(self) -> str:
         """Path of the log."""
         return os.path.join(self.path, LOG)
+
+
+class Keeper:
+    """Keeps others out while it is looked at what a directory has to go on from.
+
+    Parameters
+    ----------
+    path : str
+        The run directory.
+
+    Attributes
+    ----------
+    held : RunDirectory or None
+        Once it is taken.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.held: RunDirectory | None = None
+        self._lock: Lock | None = None
+        self._fault: OSError | None = None
+
+    @property
+    def began(self) -> bool:
+        """Whether nobody else was there when it was begun to look."""
+        return self._lock is not None or self._fault is not None
+
+    def lock(self) -> None:
+        """Lock a directory with something in it.
+
+        Where that is refused by the system it can be looked at all the same, for
+        what has finished: `take` says why it was refused.
+
+        Raises
+        ------
+        RunDirectoryError
+            If another run holds it.
+        """
+        try:
+            self._lock = Lock(self.path)
+        except OSError as error:
+            self._fault = error
+
+    def take(self, force: bool, keep: bool) -> RunDirectory:
+        """Return the directory, locked and cleared: see `take`."""
+        if self._fault is not None:
+            raise _refusal(self.path, self._fault)
+        self.held = take(self.path, force, keep, self._lock)
+        self._lock = self.held.lock
+        return self.held
+
+    def release(self) -> None:
+        """Let others in."""
+        if self._lock is not None:
+            self._lock.release()
 
 
 def clear_after(result: str) -> str:
@@ -136,7 +192,7 @@ def inspect(path: str, force: bool, resume: bool) -> str | None:
     return None
 
 
-def take(path: str, force: bool, keep: bool) -> RunDirectory:
+def take(path: str, force: bool, keep: bool, lock: Lock | None = None) -> RunDirectory:
     """Make the directory, lock it, and clear what an older run left.
 
     Parameters
@@ -147,6 +203,8 @@ def take(path: str, force: bool, keep: bool) -> RunDirectory:
         Remove an older run instead of moving it.
     keep : bool
         Leave everything, to go on from it.
+    lock : Lock, optional
+        Where it is locked already; let go if it cannot be cleared.
 
     Returns
     -------
@@ -160,13 +218,12 @@ def take(path: str, force: bool, keep: bool) -> RunDirectory:
     ConfigError
         If it cannot be made or written.
     """
-    try:
-        os.makedirs(path, exist_ok=True)
-        lock = Lock(path)
-    except OSError as error:
-        raise ConfigError(
-            f"cannot be written: {path}: {error.strerror}", key="output.directory"
-        ) from None
+    if lock is None:
+        try:
+            os.makedirs(path, exist_ok=True)
+            lock = Lock(path)
+        except OSError as error:
+            raise _refusal(path, error) from None
     moved = ""
     try:
         # looked at again under the lock: another run may just have ended
@@ -193,6 +250,11 @@ def take(path: str, force: bool, keep: bool) -> RunDirectory:
         lock.release()
         raise
     return RunDirectory(path, lock, moved)
+
+
+def _refusal(path: str, error: OSError) -> ConfigError:
+    reason = f"cannot be written: {path}: {error.strerror}"
+    return ConfigError(reason, key="output.directory")
 
 
 def _is_run(path: str) -> bool:

@@ -29,7 +29,7 @@ LAYERS = (
     ("workloads", "problem", "store"),
     ("failure",),
     ("planning", "stops", "status", "watchdog", "witness"),
-    ("run_directory",),
+    ("changes", "run_directory"),
     ("session",),
     ("closing", "snapshots"),
     ("driver", "prepare"),

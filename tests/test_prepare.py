@@ -1,165 +1,20 @@
 # SPDX-License-Identifier: MIT
-"""Laws of going on: what may change against what a checkpoint says it was."""
+"""Laws of the way from a command to a session: what is told, and what is touched."""
 
-import netCDF4
+import os
+import shutil
+import subprocess
+import sys
+
 import pytest
 
-from hpcapp.errors import ConfigError, ResultError
+from hpcapp.errors import ConfigError
 from hpcapp.log import Log
-from hpcapp.prepare import Request, prepare, refuse_changes
-from hpcapp.problem import parse_problem
+from hpcapp.prepare import Request, prepare
+from hpcapp.status import Lock
 from hpcapp.stops import Stops
 
-PLACE = "r/run.yaml"
-
-
-def problem(*settings, text="workload: laplace\n"):
-    return parse_problem(text, PLACE, settings, {})
-
-
-def checkpoint(tmp_path, then, state="checkpoint"):
-    """Return a file that says what a run was configured to be."""
-    path = str(tmp_path / "c.nc")
-    config = then if isinstance(then, str) else then.text()
-    with netCDF4.Dataset(path, "w") as file:
-        file.setncatts({"hpcapp_config": config, "hpcapp_state": state})
-    return path
-
-
-def refusal(now, path):
-    with pytest.raises((ConfigError, ResultError)) as caught:
-        refuse_changes(now, path)
-    return str(caught.value)
-
-
-def test_run_that_is_finished_has_nothing_left_to_do(tmp_path):
-    assert refuse_changes(problem(), checkpoint(tmp_path, problem(), "finished"))
-    assert not refuse_changes(problem(), checkpoint(tmp_path, problem()))
-
-
-def test_change_of_the_problem_is_refused_with_its_place(tmp_path):
-    path = checkpoint(tmp_path, problem())
-    now = problem("parameters.shape=[5, 7]", text="workload: laplace\nrun: {seed: 3}\n")
-    assert refusal(now, path).splitlines() == [
-        "--set: parameters.shape: must not change when a run goes on, was [257, 257], "
-        "got [5, 7]",
-        f"{PLACE}:2: run.seed: must not change when a run goes on, was 0, got 3",
-    ]
-
-
-def test_what_changes_no_number_may_change(tmp_path):
-    path = checkpoint(tmp_path, problem())
-    now = problem("parameters.halo_depth=3", "run.threads=2", "checkpoint.keep=5")
-    assert not refuse_changes(now, path)
-
-
-def test_file_without_its_configuration_is_refused(tmp_path):
-    path = str(tmp_path / "c.nc")
-    netCDF4.Dataset(path, "w").close()
-    assert refusal(problem(), path) == f"{path}: does not hold its configuration"
-
-
-def test_checkpoint_with_a_newer_configuration_is_refused(tmp_path):
-    text = problem().text().replace("version: 1", "version: 99")
-    path = checkpoint(tmp_path, text)
-    assert refusal(problem(), path) == (
-        f"{path}:1: version: must be <= 1, got 99: written for a newer hpcapp"
-    )
-
-
-# --- extending
-
-
-@pytest.mark.parametrize("state", ["checkpoint", "finished"])
-def test_fewer_sweeps_than_asked_for_before_are_refused(tmp_path, state):
-    path = checkpoint(tmp_path, problem("parameters.max_iterations=3000"), state)
-    assert refusal(problem("parameters.max_iterations=100"), path) == (
-        "--set: parameters.max_iterations: must not become smaller when a run goes on, "
-        "was 3000, got 100; start another run"
-    )
-    assert not refuse_changes(problem("parameters.max_iterations=3001"), path)
-
-
-SAME_OR_STRICTER = [
-    ("tolerance: 1e-4", "tolerance: 1e-5"),
-    ("tolerance: 1e-4", "tolerance: 0"),
-    ("accuracy: 1e-3", "accuracy: 1e-4"),
-    ("accuracy: 1e-3", "accuracy: null"),  # the default is 1e-6
-    ("accuracy: null", "accuracy: 1e-6"),
-    ("accuracy: 1e-3", "tolerance: 0"),
-    ("tolerance: 0", "tolerance: 0"),
-]
-LOOSER = [
-    ("tolerance: 1e-4", "tolerance: 1e-3", "tolerance", "was 0.0001, got 0.001"),
-    ("tolerance: 0", "tolerance: 1e-3", "tolerance", "was 0.0, got 0.001"),
-    ("accuracy: 1e-4", "accuracy: 1e-3", "accuracy", "was 0.0001, got 0.001"),
-    ("accuracy: null", "accuracy: 1e-5", "accuracy", "was 1e-06, got 1e-05"),
-]
-OTHER = [
-    ("tolerance: 1e-4", "accuracy: 1e-6", "accuracy", "tolerance"),
-    ("tolerance: 0", "accuracy: null", "accuracy", "tolerance"),
-    ("accuracy: null", "tolerance: 1e-9", "tolerance", "accuracy"),
-]
-
-
-def goal(text):
-    return problem(text=f"workload: laplace\nparameters:\n  {text}\n")
-
-
-@pytest.mark.parametrize("state", ["checkpoint", "finished"])
-@pytest.mark.parametrize(("then", "now"), SAME_OR_STRICTER)
-def test_a_stricter_goal_is_let_through(tmp_path, state, then, now):
-    # a straight run with the stricter goal has not stopped earlier either
-    path = checkpoint(tmp_path, goal(then), state)
-    assert refuse_changes(goal(now), path) == (state == "finished" and then == now)
-
-
-@pytest.mark.parametrize("state", ["checkpoint", "finished"])
-@pytest.mark.parametrize(("then", "now", "key", "values"), LOOSER)
-def test_a_looser_goal_is_refused(tmp_path, state, then, now, key, values):
-    path = checkpoint(tmp_path, goal(then), state)
-    assert refusal(goal(now), path) == (
-        f"{PLACE}:3: parameters.{key}: must not become looser when a run goes on, "
-        f"{values}; start another run"
-    )
-
-
-@pytest.mark.parametrize(("then", "now", "key", "other"), OTHER)
-def test_a_goal_of_another_kind_is_refused(tmp_path, then, now, key, other):
-    path = checkpoint(tmp_path, goal(then))
-    assert refusal(goal(now), path) == (
-        f"{PLACE}:3: parameters.{key}: must not replace {other} when a run goes on, "
-        "since it may have been met earlier; start another run, or use tolerance: 0"
-    )
-
-
-def needy(points, start):
-    text = (
-        f"workload: tests.own.needy\nparameters: {{points: {points}, start: {start}}}"
-    )
-    return problem(text=text)
-
-
-def test_whether_a_parameter_may_grow_is_asked_of_the_workload_as_configured(tmp_path):
-    path = checkpoint(tmp_path, needy(5, 0), "finished")
-    assert not refuse_changes(needy(6, 0), path)
-    path = checkpoint(tmp_path, needy(5, 1), "finished")
-    assert refusal(needy(6, 1), path) == (
-        f"{PLACE}:2: parameters.points: must not change when a run goes on, was 5, "
-        "got 6"
-    )
-
-
-def test_finished_run_that_cannot_be_extended_is_refused(tmp_path, monkeypatch):
-    path = checkpoint(tmp_path, problem(), "finished")
-    now = problem("parameters.halo_depth=3")
-    monkeypatch.setattr(type(now.workload), "extendable", lambda self: frozenset())
-    assert refusal(now, path) == (
-        f"{path}: is finished, and laplace cannot be extended; start another run"
-    )
-
-
-# --- order
+SMALL = "configs/small/laplace.yaml"
 
 
 class Once:
@@ -190,3 +45,88 @@ def test_a_fault_is_told_before_anything_else_is_communicated(tmp_path, line, me
         prepare(Once(), Request(str(path), environ={}), Log(False), Stops())
     assert str(caught.value).startswith(f"{path}{message}")
     assert list(tmp_path.iterdir()) == [path]
+
+
+# --- going on, while others are at work
+
+
+def run(root, *arguments):
+    """Run hpcapp, or a script, on one rank."""
+    return subprocess.run(
+        [sys.executable, *map(str, arguments)],
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": str(root)},
+        text=True,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+    )
+
+
+@pytest.fixture(scope="module")
+def stopped(root, tmp_path_factory):
+    """Return the directory of a run that was stopped, with one checkpoint."""
+    target = tmp_path_factory.mktemp("stopped") / "r"
+    settings = ["parameters.tolerance=0", "parameters.max_iterations=100000000"]
+    options = [part for s in (*settings, "run.wall_time=1 s") for part in ("--set", s)]
+    done = run(root, "-m", "hpcapp", "run", SMALL, "-o", target, *options)
+    assert done.returncode == 75, done.stderr
+    return target
+
+
+def test_what_another_run_is_at_work_on_is_not_judged(root, tmp_path, stopped):
+    target = tmp_path / "r"
+    shutil.copytree(stopped, target)
+    newest = target / "checkpoints" / "checkpoint-000001.nc"
+    newest.write_bytes(newest.read_bytes()[:-1])
+    held = Lock(str(target))
+    before = sorted(path.name for path in newest.parent.iterdir())
+    done = run(root, "-m", "hpcapp", "resume", target)
+    held.release()
+    assert done.returncode == 2, done.stderr
+    assert f"{target}: in use by another run (process " in done.stderr
+    assert "damaged" not in done.stderr
+    assert sorted(path.name for path in newest.parent.iterdir()) == before
+    alone = run(root, "-m", "hpcapp", "resume", target)
+    assert "checkpoint-000001.nc: damaged: has " in alone.stderr
+
+
+# another run writes a checkpoint and removes the one before it until it ends
+ENDING = """
+import os, sys
+import mpi4py
+mpi4py.rc.initialize = False
+import hpcapp.run_directory as module
+taken = module.Lock
+def lock(directory):
+    for kind in ("nc", "json"):
+        path = os.path.join(directory, "checkpoints", "checkpoint-00000{}." + kind)
+        os.rename(path.format(1), path.format(2))
+    return taken(directory)
+module.Lock = lock
+from hpcapp.__main__ import main
+main()
+"""
+
+
+@pytest.mark.parametrize("verb", ["resume", "run"])
+def test_what_a_run_goes_on_from_is_chosen_once_nobody_else_is_there(
+    root, tmp_path, stopped, verb
+):
+    target = tmp_path / "r"
+    shutil.copytree(stopped, target)
+    first = [target] if verb == "resume" else [target / "run.yaml", "-o", target]
+    options = ["--resume"] if verb == "run" else []
+    done = run(root, "-c", ENDING, verb, *first, *options, "--set", "run.wall_time=1 s")
+    assert done.returncode == 75, done.stderr
+    assert f"going on from {target}/checkpoints/checkpoint-000002.nc" in done.stderr
+
+
+def test_a_refused_run_leaves_the_directory_as_it_was(root, tmp_path, stopped):
+    target = tmp_path / "r"
+    shutil.copytree(stopped, target)
+    (target / "crash-rank1.json").write_text("{}")
+    before = sorted(target.rglob("*"))
+    done = run(root, "-m", "hpcapp", "resume", target, "--set", "run.seed=5")
+    assert done.returncode == 2
+    assert "run.seed: must not change when a run goes on, was 0, got 5" in done.stderr
+    assert sorted(target.rglob("*")) == before
