@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """What may be different when a run goes on: what changes none of its numbers."""
 
+import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hpcapp.errors import ConfigError, ResultError
@@ -8,7 +10,7 @@ from hpcapp.problem import Problem, check_version
 from hpcapp.store.reader import load_attributes
 from hpcapp.yaml_source import parse_yaml
 
-__all__ = ["refuse_changes"]
+__all__ = ["inputs_of", "refuse_changes", "refuse_inputs"]
 
 
 def refuse_changes(problem: Problem, path: str) -> bool:
@@ -61,6 +63,54 @@ def refuse_changes(problem: Problem, path: str) -> bool:
             "start another run"
         )
     return finished and not more
+
+
+def inputs_of(attributes: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return what a checkpoint or result tells of the files that were read."""
+    found: list[dict[str, Any]] = json.loads(attributes.get("hpcapp_inputs", "[]"))
+    return found
+
+
+def refuse_inputs(
+    path: str,
+    then: Sequence[Mapping[str, Any]],
+    now: Sequence[Mapping[str, Any]],
+    more: bool,
+) -> None:
+    """Refuse to go on with input files that are not those of before.
+
+    Parameters
+    ----------
+    path : str
+        The checkpoint or result to go on from.
+    then, now : sequence of mapping
+        As `fingerprints` returns them.
+    more : bool
+        Whether further files may follow those of before.
+
+    Raises
+    ------
+    ConfigError
+        Naming the first file that is another one.
+    """
+    last = max(len(then), len(now)) if not more else len(then)
+    for number in range(last):
+        old = then[number] if number < len(then) else {}
+        new = now[number] if number < len(now) else {}
+        if all(old.get(key) == new.get(key) for key in ("path", "sha256")):
+            continue
+        raise ConfigError(
+            f"{old.get('path') or new['path']}: must not change when a run goes on: "
+            f"file {number + 1} of the input was {_told(old)} when {path} was written, "
+            f"got {_told(new)}; put it back as it was, or start another run"
+        )
+
+
+def _told(entry: Mapping[str, Any]) -> str:
+    if "sha256" in entry:
+        digest = entry["sha256"][:12]
+        return f"{entry['path']} of {entry['bytes']} bytes with SHA-256 {digest}..."
+    return f"{entry['path']}: {entry['fault']}" if entry else "none"
 
 
 def _may_change(key: tuple[str, ...], allowed: frozenset[str]) -> bool:

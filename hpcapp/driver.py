@@ -24,7 +24,6 @@ from hpcapp.session import Outcome, Session, tabulate
 from hpcapp.snapshots import Snapshots
 from hpcapp.status import Status, earlier_starts
 from hpcapp.store.checkpoints import RESULTS, find_checkpoints, new_checkpoint, prune
-from hpcapp.store.fingerprints import fingerprints
 from hpcapp.store.provenance import Origin, describe
 from hpcapp.store.save import Job, save, warm_up
 from hpcapp.store.writers import choose_writer
@@ -291,6 +290,8 @@ class _Run:
         domain: Domain,
     ) -> str:
         outcome = {**outcome, "hpcapp_steps": self.snapshots.steps}
+        if self.session.inputs:
+            outcome["hpcapp_inputs"] = json.dumps(self.session.inputs)
         kind = outcome["hpcapp_state"]
         output = self.session.problem.config.output
         job = Job(
@@ -356,7 +357,6 @@ class _Run:
         extendable = bool(self.workload.extendable())
         fields = [f for f in self.workload.fields() if f.published or extendable]
         last = ending(answer, self.work, self.workload.unit)
-        last |= self._inputs()
         self.snapshots.finish(state)
         checksum = self._save(path, fields, state, last, self.layout.domain)
         phases = tabulate(self.comm.all(self.clock.read()))
@@ -380,14 +380,6 @@ class _Run:
             work=self.work,
             unit=self.workload.unit,
         )
-
-    def _inputs(self) -> dict[str, str]:
-        """Return the attribute that tells the files that were read, if any."""
-        with self.clock.phase("io"):
-            paths = self.comm.on_root(self.workload.input_files)
-            if not paths:
-                return {}
-            return {"hpcapp_inputs": json.dumps(fingerprints(self.comm, paths))}
 
 
 def _end(steps: Iterator[Step]) -> None:

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from hpcapp.changes import refuse_changes
+from hpcapp.changes import inputs_of, refuse_changes, refuse_inputs
 from hpcapp.device import open_device
 from hpcapp.errors import ConfigError, ResultError, RunDirectoryError
 from hpcapp.failure import mark_finished, read_status
@@ -23,6 +23,7 @@ from hpcapp.session import Finished, Machine, Session, check, survey
 from hpcapp.snapshots import check_snapshots
 from hpcapp.stops import Stops, job_end
 from hpcapp.store.checkpoints import RESULTS, discard, find_checkpoints, find_result
+from hpcapp.store.fingerprints import fingerprints
 from hpcapp.store.manifest import check as check_file
 from hpcapp.store.reader import Saved, load_attributes, load_saved
 from hpcapp.store.sums import check_sums
@@ -97,7 +98,7 @@ def prepare(
     try:
         # what another run still writes and removes is not there to be chosen from
         comm.on_root(lambda: _keep_others_out(request, keeper))
-        saved = _take(comm, request, problem, machine, log, keeper)
+        saved, inputs = _take(comm, request, problem, machine, log, keeper)
     except BaseException:
         keeper.release()
         raise
@@ -118,6 +119,7 @@ def prepare(
         stops=stops,
         environ=request.environ,
         command=request.command,
+        inputs=inputs,
     )
 
 
@@ -134,15 +136,19 @@ def _take(
     machine: Machine,
     log: Log,
     keeper: Keeper,
-) -> Saved | Finished | None:
-    """Choose what to go on from, and take the directory for it; collective."""
+) -> tuple[Saved | Finished | None, list[dict[str, Any]]]:
+    """Choose what to go on from, and take the directory for it; collective.
+
+    Besides it returns what the input files are.
+    """
     found = comm.on_root(lambda: _candidates(request, problem, machine, log, keeper))
     path, damaged = _newest_whole(comm, problem, found, log)
     saved = comm.on_root(lambda: _load(problem, path, log, keeper))
     if isinstance(saved, Finished):
-        return saved
+        return saved, []
     if saved is not None:
         _check_result(comm, problem, saved)
+    inputs = _look_at_inputs(comm, problem, saved)
 
     def take() -> None:
         """Clear what cannot be used, and lock the directory if that is to be done."""
@@ -152,7 +158,27 @@ def _take(
             discard(fallen)
 
     comm.on_root(take)
-    return saved
+    return saved, inputs
+
+
+def _look_at_inputs(
+    comm: "Comm", problem: Problem, saved: Saved | None
+) -> list[dict[str, Any]]:
+    """Return what the input files are, if it is what they were; collective."""
+    workload = problem.workload
+
+    def find() -> list[str]:
+        """Return the paths."""
+        with problem.config.placing():
+            return list(workload.input_files())
+
+    with comm.clock.phase("io"):
+        paths = comm.on_root(find)
+        then = [] if saved is None else inputs_of(saved.attributes)
+        found = fingerprints(comm, paths, then) if paths else []
+    if saved is not None and then:
+        refuse_inputs(saved.path, then, found, more=bool(workload.extendable()))
+    return found
 
 
 def _load(

@@ -90,6 +90,8 @@ class Session:
         The process environment.
     command : str
         For the history of the file.
+    inputs : list of dict
+        What the input files can be recognised by, as of the start.
     """
 
     comm: "Comm"
@@ -102,6 +104,7 @@ class Session:
     stops: Stops
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
     command: str = ""
+    inputs: list[dict[str, Any]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

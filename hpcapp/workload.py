@@ -191,12 +191,14 @@ class Workload(ABC):
         """
 
     def input_files(self) -> Sequence[str]:
-        """Return the files that are read; called on rank 0 after the last step.
+        """Return the files that are read; called on rank 0 before the first step.
 
         Returns
         -------
         sequence of str
-            Their sizes and SHA-256 are kept with the result; by default there are none.
+            In an order that stays; by default there are none. Their sizes and SHA-256
+            are kept with checkpoints and the result, and a run goes on only with the
+            same files, or with more behind them where it can be extended.
         """
         return ()
 

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: MIT
 """Laws of going on: what may change against what a checkpoint says it was."""
 
+import json
+
 import netCDF4
 import pytest
 
-from hpcapp.changes import refuse_changes
+from hpcapp.changes import inputs_of, refuse_changes, refuse_inputs
 from hpcapp.errors import ConfigError, ResultError
 from hpcapp.problem import parse_problem
 
@@ -155,3 +157,45 @@ def test_finished_run_that_cannot_be_extended_is_refused(tmp_path, monkeypatch):
     assert refusal(now, path) == (
         f"{path}: is finished, and laplace cannot be extended; start another run"
     )
+
+
+# --- inputs
+
+
+def entry(name, digest="0" * 64, **facts):
+    return {"path": name, "bytes": 3, "changed": 5, "sha256": digest, **facts}
+
+
+A, B, OTHER_B = entry("a"), entry("b"), entry("b", "1" * 64, bytes=4)
+GONE = {"path": "b", "fault": "No such file or directory"}
+WAS = "file 2 of the input was b of 3 bytes with SHA-256 000000000000... when c.nc was"
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "more", "said"),
+    [
+        ([A, B], [A, OTHER_B], True, "b of 4 bytes with SHA-256 111111111111..."),
+        ([A, B], [A, GONE], True, "b: No such file or directory"),
+        ([A, B], [A, entry("n"), B], True, "n of 3 bytes with SHA-256 000000000000..."),
+        ([A, B], [A], True, "none"),
+    ],
+)
+def test_another_input_is_refused_by_name(then, now, more, said):
+    with pytest.raises(ConfigError) as caught:
+        refuse_inputs("c.nc", then, now, more)
+    assert str(caught.value) == (
+        f"b: must not change when a run goes on: {WAS} written, got {said}; put it "
+        "back as it was, or start another run"
+    )
+
+
+def test_more_input_is_an_extension_or_refused():
+    refuse_inputs("c.nc", [A], [A, B], more=True)
+    refuse_inputs("c.nc", [A], [{**A, "changed": 6}], more=False)
+    with pytest.raises(ConfigError, match=r"^b: must not change.* was none when c"):
+        refuse_inputs("c.nc", [A], [A, B], more=False)
+
+
+def test_inputs_are_read_back_from_attributes():
+    assert inputs_of({"hpcapp_inputs": json.dumps([A, B])}) == [A, B]
+    assert inputs_of({}) == []

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: MIT
 """Laws of the way from a command to a session: what is told, and what is touched."""
 
+import hashlib
+import json
 import os
 import shutil
 import subprocess
 import sys
 
+import netCDF4
 import pytest
 
 from hpcapp.errors import ConfigError
@@ -130,3 +133,39 @@ def test_a_refused_run_leaves_the_directory_as_it_was(root, tmp_path, stopped):
     assert done.returncode == 2
     assert "run.seed: must not change when a run goes on, was 0, got 5" in done.stderr
     assert sorted(target.rglob("*")) == before
+
+
+DYING = """
+import os
+import mpi4py
+mpi4py.rc.initialize = False
+import hpcapp.driver
+hpcapp.driver._Run._finish = lambda self, state: os._exit(9)
+from hpcapp.__main__ import main
+main()
+"""
+
+
+def test_a_run_goes_on_only_with_the_inputs_that_it_began_with(root, tmp_path):
+    target, book = tmp_path / "r", tmp_path / "b.txt"
+    text = "To be, or not to be: that is the question.\n" * 50
+    (tmp_path / "a.txt").write_text(text)
+    book.write_text(text)
+    inputs = f"parameters.inputs=[{tmp_path}/a.txt, {book}]"
+    options = ["-o", target, "--set", inputs, "--set", "checkpoint.every=0.001 s"]
+    killed = run(root, "-c", DYING, "run", "configs/small/words.yaml", *options)
+    assert killed.returncode == 9, killed.stderr
+    (target / ".lock").unlink()
+    before = sorted(target.rglob("*"))
+    book.write_text(text.replace("question", "quest!on"))
+    done = run(root, "-m", "hpcapp", "resume", target)
+    assert done.returncode == 2, done.stderr
+    assert f"hpcapp: {book}: must not change when a run goes on: file 2" in done.stderr
+    assert sorted(target.rglob("*")) == before
+    # the same bytes at another time are the same input
+    book.write_text(text)
+    done = run(root, "-m", "hpcapp", "resume", target)
+    assert done.returncode == 0, done.stderr
+    with netCDF4.Dataset(target / "result.nc") as file:
+        digests = [entry["sha256"] for entry in json.loads(file.hpcapp_inputs)]
+    assert digests == [hashlib.sha256(text.encode()).hexdigest()] * 2

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Files are known by the SHA-256 that everybody else gets, on any number of ranks."""
 
+import os
+
 import pytest
 
 from hpcapp.store import fingerprints as module
@@ -27,9 +29,28 @@ def test_every_file_has_the_known_digest_in_the_order_given(comm, folder, monkey
         path = folder / f"{number}"
         if comm.root:
             path.write_bytes(data)
-        expected.append({"path": str(path), "bytes": len(data), "sha256": digest})
+            os.utime(path, ns=(0, 10**18 + number))
+        facts = {"path": str(path), "bytes": len(data), "changed": 10**18 + number}
+        expected.append({**facts, "sha256": digest})
     comm.barrier()
     assert fingerprints(comm, [entry["path"] for entry in expected]) == expected
+    comm.barrier()
+
+
+def test_file_that_has_not_changed_since_is_not_read_again(comm, folder):
+    path = folder / "abc"
+    if comm.root:
+        path.write_bytes(b"abc")
+    comm.barrier()
+    (before,) = fingerprints(comm, [str(path)])
+    known = [{**before, "sha256": "as it was"}]
+    assert fingerprints(comm, [str(path)], known) == known
+    comm.barrier()
+    if comm.root:
+        os.utime(path, ns=(0, 0))
+    comm.barrier()
+    (after,) = fingerprints(comm, [str(path)], known)
+    assert after == {**before, "changed": 0}
     comm.barrier()
 
 

@@ -67,6 +67,10 @@ class Words(Workload):
         if self.parameters.stem == "porter":
             check_stemmer()
 
+    def input_files(self) -> list[str]:
+        """Return the files in order."""
+        return [file.path for book in self._books for file in book.files]
+
     @cached_property
     def _books(self) -> list[Book]:
         return make_books(find_files(self.parameters.inputs), self.parameters.merge)
