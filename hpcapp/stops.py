@@ -65,6 +65,8 @@ class Stops:
             # what is under way is not interrupted, such as the write of a file
             signal.siginterrupt(number, False)
         signal.set_wakeup_fd(told.fileno(), warn_on_full_buffer=False)
+        # one that came before anybody listened
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         # both ends live as long as the process
         listener = threading.Thread(
             target=self._hear, args=(heard, told), daemon=True, name="signals"

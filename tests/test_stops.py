@@ -46,6 +46,36 @@ def test_signal_is_remembered_by_name(handlers, number):
     assert stops.reason == number.name
 
 
+EARLY = """
+import os, signal, sys
+from hpcapp import __main__ as program
+
+class Finder:
+    def find_spec(name, path, target=None):
+        if name == "hpcapp.cli":
+            os.kill(os.getpid(), signal.SIGUSR1)
+
+sys.meta_path.insert(0, Finder)
+program.main()
+"""
+
+
+def test_signal_that_comes_while_the_program_is_loaded_is_heard(root, tmp_path):
+    settings = ["parameters.tolerance=0", "parameters.max_iterations=100000000"]
+    words = [part for setting in settings for part in ("--set", setting)]
+    words = ["run", "configs/small/laplace.yaml", "-o", str(tmp_path), *words]
+    done = subprocess.run(
+        [sys.executable, "-c", EARLY, *words],
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": str(root)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == Exit.STOPPED, done.stderr
+    assert "stopped (SIGUSR1), not finished" in done.stdout
+
+
 def test_batch_systems_and_users_are_heard():
     assert set(SIGNALS) == {signal.SIGUSR1, signal.SIGTERM, signal.SIGINT}
 
