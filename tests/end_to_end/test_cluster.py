@@ -236,6 +236,33 @@ def test_a_job_that_is_stopped_goes_on_by_itself_to_the_same_bits(
     assert re.search(rf"1: .* on n\d, 4 ranks, job {number}: to .*\(SIGUSR1\)", told)
 
 
+PATIENT = """\
+workload: tests.own.patient
+parameters: {rounds: 4000, pause: 0.1}
+output: {directory: result}
+"""
+
+
+def test_a_job_longer_than_its_limit_goes_on_by_itself_to_the_same_bits(
+    jobs, mpirun, hpcapp, tmp_path
+):
+    # the first start would take 400 s, and waits in sleep: the machine is free
+    (tmp_path / "patient.yaml").write_text(PATIENT)
+    # the least limit that Slurm has; it looks every 30 s, and sends its signal 15 s to
+    # 45 s after the start
+    number = jobs.submit("--nodes", "2", "--time", "1", "patient.yaml")
+    job = jobs.finish(number)
+    assert job["Restarts"] == "1", jobs.output()
+    output = jobs.output()
+    assert "patient: stopped (SIGUSR1), not finished" in output
+    assert f"hpcapp: not finished: requeueing job {number}" in output
+    assert "DUE TO TIME LIMIT" not in output
+    words = ["-q", "-s", "parameters.pause=0.0", "-o", "straight"]
+    done = mpirun(2, "run", "patient.yaml", *words, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert_same(hpcapp, tmp_path / "result", tmp_path / "straight")
+
+
 def test_two_jobs_on_one_directory_exclude_each_other_across_nodes(jobs, tmp_path):
     # until it is cancelled
     settings = [*LONG, "parameters.max_iterations=100000000"]
