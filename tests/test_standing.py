@@ -183,3 +183,23 @@ def test_a_first_start_has_no_chain(tmp_path):
     assert earlier_starts(str(tmp_path)) == []
     write(tmp_path)
     assert "chain" not in standing(tmp_path).text()
+
+
+@pytest.mark.parametrize(
+    ("reached", "idle"),
+    [
+        ([0.2], 0),
+        ([0.1, 0.2, 0.3], 0),
+        ([0.2, 0.2, 0.2, 0.2], 3),
+        # one that died while it was set up, and its work done again
+        ([0.1, 0.3, 0.0, 0.3], 2),
+        ([0.3, 0.3, 0.4], 0),
+        ([0.0, 0.0], 2),
+    ],
+)
+def test_starts_that_bring_a_job_no_further_are_counted(tmp_path, reached, idle):
+    # the other job had come further, to a goal that was nearer
+    starts = [{"job": "6", "fraction": 0.9}] * 3
+    starts += [{"job": "7", "fraction": value} for value in reached]
+    write(tmp_path, **starts[-1], chain=starts[:-1])
+    assert standing(tmp_path).as_dict()["idle_starts"] == idle

@@ -77,14 +77,18 @@ fi
 
 REQUEUE = """\
 # 75: not finished, with a checkpoint. The next start goes on from there; after so many
-# starts something else is wrong.
+# starts, or three without any progress, something else is wrong.
 starts=${SLURM_RESTART_COUNT:-0}
 if [ "$status" -eq 75 ]; then
   # of an array this task alone
   job=$SLURM_JOB_ID
   [ -z "${SLURM_ARRAY_JOB_ID:-}" ] || job=${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID
+  idle=$(python -m hpcapp status --json "$OUTPUT" |
+    sed -n 's/.*"idle_starts": \\([0-9]*\\).*/\\1/p')
   if [ "$starts" -ge "${HPCAPP_RESTARTS:-100}" ]; then
     echo "hpcapp: not finished after $starts restarts: sbatch this again to go on" >&2
+  elif [ "${idle:-0}" -ge 3 ]; then
+    echo "hpcapp: not requeued: the last $idle starts brought the run no further" >&2
   else
     echo "hpcapp: not finished: requeueing job $job"
     # ends this script

@@ -45,7 +45,20 @@ class Standing:
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values, for ``--json``."""
-        return {**self.facts, "state": self.state, "checkpoint": self.checkpoint}
+        told = {"checkpoint": self.checkpoint, "idle_starts": self.idle_starts}
+        return {**self.facts, "state": self.state, **told}
+
+    @property
+    def idle_starts(self) -> int:
+        """How many of this job's last starts have brought the run no further."""
+        idle, best = 0, 0.0
+        for start in [*(self.facts.get("chain") or []), self.facts]:
+            # another job may have had another goal
+            if start.get("job") == self.facts.get("job"):
+                reached = float(start.get("fraction", 0.0))
+                idle = 0 if reached > best else idle + 1
+                best = max(best, reached)
+        return idle
 
     def text(self) -> str:
         """Return it in a form to read."""

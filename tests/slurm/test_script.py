@@ -20,12 +20,12 @@ def play(tmp_path):
     venv = tmp_path / "my env"
     (venv / "bin").mkdir(parents=True)
     (venv / "bin" / "activate").write_text("echo environment active\n")
-    for name in ("srun", "scontrol"):
+    for name in ("srun", "scontrol", "python"):
         path = tmp_path / name
         path.write_text(f'#!/bin/bash\neval "${name.upper()}"\n')
         path.chmod(0o755)
 
-    def start(srun, scontrol="false", variables=None, before=""):
+    def start(srun, scontrol="false", variables=None, before="", python="true"):
         profile = read_profile("local")
         job = choose(Request(venv=str(venv)), profile, {})
         text = batch_script(job, Subject(("a.yaml",), ("results/a",), "hpcapp submit"))
@@ -36,6 +36,7 @@ def play(tmp_path):
             "SLURM_JOB_ID": "7",
             "SRUN": srun,
             "SCONTROL": scontrol,
+            "PYTHON": python,
             **(variables or {}),
         }
         return subprocess.Popen(
@@ -97,6 +98,20 @@ def test_of_an_array_one_task_is_requeued(play):
     array = {"SLURM_ARRAY_JOB_ID": "5", "SLURM_ARRAY_TASK_ID": "0"}
     script = play("exit 75", 'echo "asked: $*"; kill "$PPID"', array)
     assert "asked: requeue 5_0\n" in script.communicate(timeout=20)[0]
+
+
+@pytest.mark.parametrize("idle", [0, 2, 3, 12])
+def test_a_chain_without_progress_ends(play, idle):
+    # as the program says it, on one line
+    told = 'echo "$*" >&2; echo \'{"job": "7", "idle_starts": %d, "note": ""}\''
+    script = play("exit 75", "echo asked; kill $PPID", python=told % idle)
+    text = script.communicate(timeout=20)[0]
+    assert "-m hpcapp status --json results/a\n" in text
+    assert ("asked" in text) == (idle < 3)
+    if idle >= 3:
+        assert script.returncode == 75
+        said = f"hpcapp: not requeued: the last {idle} starts brought the run no"
+        assert said in text
 
 
 def test_a_requeue_that_fails_is_said(play):
