@@ -70,6 +70,13 @@ SlurmdTimeout=20
 MessageTimeout=30
 GresTypes=gpu
 """
+LARGE = """\
+ResumeProgram=/bin/true
+SuspendProgram=/bin/true
+SuspendTime=INFINITE
+NodeName=large[1-66] CPUs=288 CoresPerSocket=288 RealMemory=2000000 Gres=gpu:8 \
+State=CLOUD
+"""
 
 
 def missing_programs():
@@ -86,13 +93,14 @@ class Cluster:
     nodes : int
         Nodes of the default partition, of 4 cores and 2 GPUs each.
     partitions : sequence of str
-        More of them, all of one node that is as large as one of any site.
+        More of them, of nodes that are as large as one of any site and that a cloud
+        would give: jobs can wait for them, none can run there.
     """
 
     def __init__(self, nodes=3, partitions=()):
         self.folder = Path(tempfile.mkdtemp(prefix="hpcapp-slurm-", dir="/tmp"))
         small = [f"n{number}" for number in range(1, nodes + 1)]
-        self.names = [*small, *(["large"] if partitions else [])]
+        self.names = small
         self.processes = {}
         self.port = free_ports(nodes + 100)
         self.apart = self._find_unshare()
@@ -236,7 +244,7 @@ class Cluster:
         (folder / "key").chmod(0o600)
         # munged refuses folders that others may write or cannot enter
         folder.chmod(0o755)
-        for number in range(8):
+        for number in range(2):
             (folder / "dev" / f"gpu{number}").symlink_to("/dev/null")
         hosts = "".join(f"127.0.0.1 {name}\n" for name in self.names)
         (folder / "hosts").write_text(f"127.0.0.1 localhost {host}\n{hosts}")
@@ -247,22 +255,20 @@ class Cluster:
         )
         gpus = "AutoDetect=off\n"
         for number, name in enumerate(self.names, start=1):
-            large = name == "large"
-            count, cores, memory = (8, 288, 2000000) if large else (2, 4, 4000)
             text += (
                 f"NodeName={name} NodeHostname={name if self.apart else host} "
                 f"NodeAddr=127.0.0.1 Port={self.port + number} Sockets=1 "
-                f"CoresPerSocket={cores} ThreadsPerCore=1 RealMemory={memory} "
-                f"Gres=gpu:{count} State=UNKNOWN\n"
+                "CoresPerSocket=4 ThreadsPerCore=1 RealMemory=4000 "
+                "Gres=gpu:2 State=UNKNOWN\n"
             )
-            files = f"{folder}/dev/gpu[0-{count - 1}]"
-            gpus += f"NodeName={name} Name=gpu File={files}\n"
+            gpus += f"NodeName={name} Name=gpu File={folder}/dev/gpu[0-1]\n"
+        text += LARGE if partitions else ""
         text += (
             f"PartitionName=test Nodes={','.join(small)} Default=YES MaxTime=60 "
             "MaxNodes=2 DefaultTime=10 State=UP\n"
         )
         for name in partitions:
-            text += f"PartitionName={name} Nodes=large MaxTime=UNLIMITED State=UP\n"
+            text += f"PartitionName={name} Nodes=large[1-66] MaxTime=UNLIMITED State=UP\n"
         (folder / "slurm.conf").write_text(text)
         (folder / "gres.conf").write_text(gpus)
         # with the tree fence of Slurm 22.05, ranks that arrive late die in MPI_Init

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from cluster import Cluster, missing_programs
+from site_scripts import write_scripts
 
 from hpcapp.failure import read_status
 from hpcapp.slurm.sites import read_profile, site_names
@@ -162,15 +163,31 @@ def wait_for_steps(folder, least=0.0, timeout=120):
     raise AssertionError(f"{folder}: {known}")
 
 
-@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
-def test_slurm_takes_every_script(cluster, path):
+def assert_taken(cluster, path, *arguments):
+    """Ask Slurm when a script would start."""
     # where the profile names no partition, the site chooses one
     free = "#SBATCH --partition=" not in path.read_text()
     partition = ["--partition=standard"] if free else []
-    command = ["sbatch", "--test-only", *partition, path, "x.yaml"]
-    done = subprocess.run(command, env=cluster.environ, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert "to start at" in done.stderr
+    done = subprocess.run(
+        ["sbatch", "--test-only", *partition, path, *arguments],
+        env=cluster.environ,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, (path, done.stderr)
+    assert "to start at" in done.stderr, (path, done.stderr)
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
+def test_slurm_takes_every_script(cluster, path):
+    assert_taken(cluster, path, "x.yaml")
+
+
+def test_slurm_takes_the_scripts_of_each_queue_of_each_site(cluster, tmp_path):
+    for path in write_scripts(tmp_path):
+        if path.suffix in (".one", ".several"):
+            assert_taken(cluster, path)
 
 
 def test_shellcheck_finds_nothing_in_any_script():

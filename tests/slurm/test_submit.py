@@ -6,12 +6,13 @@ import shutil
 import subprocess
 
 import pytest
+from site_scripts import write_scripts
 
 from hpcapp.cli import build_parser, run_command_line
 from hpcapp.errors import ConfigError, Exit
 from hpcapp.slurm.generate import scripts
 from hpcapp.slurm.request import Request, choose
-from hpcapp.slurm.script import Subject, batch_script, interactive_text
+from hpcapp.slurm.script import Subject, batch_script
 from hpcapp.slurm.sites import read_profile, site_names
 from hpcapp.slurm.submit import read_request
 from hpcapp.slurm.times import clock, parse_time
@@ -417,24 +418,7 @@ def test_times_are_whole_minutes_in_slurms_spelling(text, seconds, shown):
 @pytest.fixture(scope="session")
 def every_script(tmp_path_factory):
     """Return files with all that is made for each queue of each site."""
-    folder = tmp_path_factory.mktemp("scripts")
-    several = Subject(("it's a.yaml", "b.yaml"), ("results/it's a", "b"), "hpcapp x")
-    for name in site_names():
-        profile = read_profile(name)
-        for queue in profile.queues:
-            if queue.gpu and queue.gpu.refused:
-                continue
-            account = profile.account.example + (queue.account_suffix or "")
-            gpu = queue.gpu is not None
-            nodes = queue.min_nodes or 1
-            request = Request(nodes, account, gpu=gpu, queue=queue.name)
-            job = choose(request, profile, {})
-            assert job.ranks * job.threads <= queue.node.cores
-            path = folder / f"{name}-{queue.name}"
-            path.with_suffix(".one").write_text(batch_script(job, Subject(name="x")))
-            path.with_suffix(".several").write_text(batch_script(job, several))
-            path.with_suffix(".hand").write_text(interactive_text(job, several))
-    return sorted(folder.iterdir())
+    return write_scripts(tmp_path_factory.mktemp("scripts"))
 
 
 def test_each_queue_of_each_site_makes_scripts_of_valid_bash(every_script):
