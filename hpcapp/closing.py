@@ -3,7 +3,7 @@
 
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +32,8 @@ class Closing:
         How many computed.
     outcome : Outcome
         How it ended.
+    places : sequence of (str, sequence of int)
+        Node and cores of each rank; empty where they are not known.
     """
 
     workload: str
@@ -39,6 +41,7 @@ class Closing:
     ranks: int
     hosts: int
     outcome: Outcome
+    places: Sequence[tuple[str, Sequence[int]]] = ()
 
     def lines(self) -> list[str]:
         """Return the three lines for people: answer, cost, what to do next."""
@@ -72,6 +75,8 @@ class Closing:
             "path": outcome.path,
             "checksum": outcome.checksum or None,
             "stopped": outcome.reason or None,
+            "seconds": outcome.seconds or None,
+            "places": [list(place) for place in self.places] or None,
         }
 
     def _cost(self) -> str:
@@ -96,6 +101,7 @@ def close_session(session: Session, outcome: Outcome) -> Closing:
         ranks=session.comm.size,
         hosts=len(set(session.machine.nodes)),
         outcome=outcome,
+        places=session.machine.masks,
     )
 
 

@@ -20,7 +20,7 @@ from hpcapp.failure import one_line
 from hpcapp.log import Progress
 from hpcapp.planning import estimate_save
 from hpcapp.run_directory import clear_after
-from hpcapp.session import Outcome, Session, tabulate
+from hpcapp.session import Outcome, Session, solve_seconds, tabulate
 from hpcapp.snapshots import Snapshots
 from hpcapp.status import Status, earlier_starts
 from hpcapp.store.checkpoints import RESULTS, find_checkpoints, new_checkpoint, prune
@@ -359,7 +359,7 @@ class _Run:
         last = ending(answer, self.work, self.workload.unit)
         self.snapshots.finish(state)
         checksum = self._save(path, fields, state, last, self.layout.domain)
-        phases = tabulate(self.comm.all(self.clock.read()))
+        clocks = self.comm.all(self.clock.read())
         if self.status is not None:
             # the result stands: what is left beside it must not end the run
             left = clear_after(path)
@@ -373,12 +373,13 @@ class _Run:
         return Outcome(
             code=Exit.DONE,
             answer=answer,
-            phases=phases,
+            phases=tabulate(clocks),
             path=path,
             threads=self.threads,
             checksum=checksum,
             work=self.work,
             unit=self.workload.unit,
+            seconds=solve_seconds(clocks),
         )
 
 

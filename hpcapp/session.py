@@ -27,11 +27,15 @@ __all__ = [
     "Phases",
     "Session",
     "check",
+    "solve_seconds",
     "survey",
     "tabulate",
 ]
 
 Phases = dict[str, dict[str, float]]
+
+# the phases in which a problem is solved: no set-up, no compiler, no files
+SOLVING = ("compute", "halo", "reduce")
 
 
 @dataclass(frozen=True)
@@ -150,6 +154,8 @@ class Outcome:
         Done since this start, by all ranks.
     unit : str
         Of the work.
+    seconds : float
+        That the slowest rank computed and communicated; 0 where that is not known.
     """
 
     code: Exit
@@ -161,11 +167,12 @@ class Outcome:
     checksum: str = ""
     work: float = 0.0
     unit: str = ""
+    seconds: float = 0.0
 
     @property
     def rate(self) -> float:
         """Work per second of computing and communicating, 0 if none was done."""
-        spent = sum(self.phases[name]["max"] for name in ("compute", "halo", "reduce"))
+        spent = sum(self.phases[name]["max"] for name in SOLVING)
         return self.work / spent if spent else 0.0
 
 
@@ -224,3 +231,11 @@ def tabulate(clocks: Sequence[Mapping[str, float]]) -> Phases:
         mean = sum(values) / len(values)
         table[name] = {"min": min(values), "mean": mean, "max": max(values)}
     return table
+
+
+def solve_seconds(clocks: Sequence[Mapping[str, float]]) -> float:
+    """Return the seconds that the slowest rank computed and communicated.
+
+    Not the sum of the maxima of these phases: one rank waits while another computes.
+    """
+    return max(sum(clock[name] for name in SOLVING) for clock in clocks)

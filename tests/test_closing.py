@@ -8,7 +8,7 @@ import pytest
 from hpcapp.clock import PHASES
 from hpcapp.closing import close_finished, ending
 from hpcapp.errors import ResultError
-from hpcapp.session import Finished
+from hpcapp.session import Finished, solve_seconds
 from hpcapp.workload import Answer
 
 ANSWER = Answer("pi is 3.14 +- 0.01", {"pi": 3.14}, False)
@@ -55,7 +55,18 @@ def test_object_can_be_printed_again_from_the_file(converged):
         "path": "runs/my pi/result.nc",
         "checksum": "00ff",
         "stopped": None,
+        # not kept in the file
+        "seconds": None,
+        "places": None,
     }
+
+
+def test_time_of_the_slowest_rank_is_not_the_sum_of_the_slowest_phases():
+    # one computes while the other waits: both are busy for 5 s, not for 8
+    clocks = [dict.fromkeys(PHASES, 1.0) for _ in range(2)]
+    clocks[0] |= {"compute": 1.0, "halo": 3.0}
+    clocks[1] |= {"compute": 3.0, "halo": 1.0}
+    assert solve_seconds(clocks) == 5.0
 
 
 def test_file_that_does_not_tell_is_refused():
