@@ -234,6 +234,29 @@ class Workload(ABC):
         for name in sorted(self.extendable()):
             self.refuse_less(name, before.get(name))
 
+    def grown(self, factor: float) -> Mapping[str, Any] | None:  # noqa: ARG002
+        """Return the parameters of a larger problem of the same kind; pure.
+
+        For weak scaling: each rank of many gets as much to do as one rank alone.
+
+        Parameters
+        ----------
+        factor : float
+            How many times the points, samples, terms, ...; > 0, 1 for the same.
+
+        Returns
+        -------
+        mapping or None
+            What changes, as plain values; None, the default, where the size is not
+            in the parameters.
+
+        Raises
+        ------
+        ConfigError
+            If there is no problem of that size; with its argument `key`.
+        """
+        return None
+
     def refuse_less(self, name: str, old: Any) -> None:
         """Refuse a parameter that became smaller than it was.
 

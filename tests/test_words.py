@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from team import spread
 
 from hpcapp.device import Device
+from hpcapp.errors import ConfigError
 from hpcapp.problem import parse_problem
 from hpcapp.workload import Context, State
 from hpcapp.workloads import words
@@ -136,6 +137,18 @@ def test_books_are_counted_as_by_plain_python(encoding):
 def test_small_book_has_all_lags_of_plain_python():
     path = next(path for path in books() if path.stem == "pg104")
     assert_counts(measure([path], ranks=3), count(path.read_bytes()))
+
+
+def test_a_text_grows_by_whole_numbers_only():
+    problem = parse_problem("workload: words", "text")
+    inputs = list(problem.config.parameters.inputs)
+    assert problem.workload.grown(2.0) == {"inputs": inputs * 2}
+    with pytest.raises(ConfigError) as caught:
+        problem.workload.grown(1.5)
+    assert str(caught.value) == (
+        "parameters.inputs: a text can be read a whole number of times, got 1.5 times; "
+        "take counts that are multiples of the first"
+    )
 
 
 def test_table_of_the_course_counts_a_byte_order_mark_as_part_of_a_word():

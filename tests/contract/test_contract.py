@@ -4,10 +4,12 @@
 They run on up to 16 ranks; one start covers the smaller counts by splitting.
 """
 
+import json
 import shutil
 import subprocess
 import warnings
 from importlib.util import find_spec
+from math import prod
 
 import netCDF4
 import numpy as np
@@ -70,6 +72,25 @@ def test_same_bits_on_any_number_of_ranks(world, folder, straight, config):
             if comm.root:
                 check_equal(target, reference)
         world.barrier()
+
+
+@EACH
+def test_a_grown_problem_differs_in_its_size_alone(config):
+    problem = read_problem(str(config))
+    for factor in (1, 3, 4):
+        rule = problem.workload.grown(factor)
+        if rule is None:
+            return  # its size is that of its inputs
+        # as `scale` passes it on
+        settings = [f"parameters.{key}={json.dumps(rule[key])}" for key in rule]
+        larger = read_problem(str(config), tuple(settings))
+        larger.check()
+        shapes = [one.workload.domain().shape for one in (larger, problem)]
+        assert prod(shapes[0]) / prod(shapes[1]) == pytest.approx(factor, rel=0.05)
+        now, then = larger.config.document(), problem.config.document()
+        for key in now["parameters"].keys() - rule.keys():
+            assert now["parameters"][key] == then["parameters"][key], key
+        assert (now == then) == (factor == 1)
 
 
 def side_by_side(sizes, ranks):

@@ -165,11 +165,13 @@ class Laplace(Workload):
                 key=f"parameters.{name}",
             )
 
-    def memory(self, layout: Layout, rank: int) -> int:
-        """Return bytes of the block's arrays: two for jacobi, one for sor, source.
+    def grown(self, factor: float) -> Mapping[str, Any]:
+        """Return the same rectangle with a finer grid."""
+        finer = math.sqrt(factor)
+        return {"shape": [round((n - 1) * finer) + 1 for n in self.parameters.shape]}
 
-        For cycles those of all levels.
-        """
+    def memory(self, layout: Layout, rank: int) -> int:
+        """Return bytes of a block's arrays; for cycles, of those of all levels."""
         if self._cycles:
             axes = self._problem({}).axes
             more = 3 if self.parameters.method == "cg" else 0

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Escape times of the Mandelbrot set and of Julia sets."""
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -84,6 +85,11 @@ class Mandelbrot(Workload):
     def extendable(self) -> frozenset[str]:
         """Return the number of iterations: unfinished orbits are kept."""
         return frozenset({"max_iterations"})
+
+    def grown(self, factor: float) -> Mapping[str, Any]:
+        """Return the same view with more pixels."""
+        finer = math.sqrt(factor)
+        return {"shape": [max(1, round(n * finer)) for n in self.parameters.shape]}
 
     def memory(self, layout: Layout, rank: int) -> int:  # noqa: ARG002
         """Return bytes of counts and of orbits that go on, at most.

@@ -2,7 +2,7 @@
 """Monte Carlo estimates: pi, integrals, random walks."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -86,6 +86,10 @@ class MonteCarlo(Workload):
     def extendable(self) -> frozenset[str]:
         """Return the number of samples, unless each has a cell of its own."""
         return frozenset({"samples"} if self.random else ())
+
+    def grown(self, factor: float) -> Mapping[str, Any]:
+        """Return more samples."""
+        return {"samples": max(1, round(self.parameters.samples * factor))}
 
     def memory(self, layout: Layout, rank: int) -> int:  # noqa: ARG002
         """Return bytes of what threads work in and of the tables of results."""

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Sums of slowly converging series: Kempner's, a trigonometric one, midpoint rules."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cached_property
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -61,6 +61,10 @@ class Series(Workload):
     def extendable(self) -> frozenset[str]:
         """Return the number of terms, where that changes none of them."""
         return frozenset({"terms"} if self._has_limit else ())
+
+    def grown(self, factor: float) -> Mapping[str, Any]:
+        """Return more terms."""
+        return {"terms": max(1, round(self.parameters.terms * factor))}
 
     def memory(self, layout: Layout, rank: int) -> int:  # noqa: ARG002
         """Return the bytes of tables, or of a piece of points."""

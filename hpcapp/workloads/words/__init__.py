@@ -83,6 +83,17 @@ class Words(Workload):
     def _sample(self) -> Sample:
         return take_sample(self._largest, self.parameters.top)
 
+    def grown(self, factor: float) -> Mapping[str, Any]:
+        """Return the same texts several times."""
+        times = round(factor)
+        if times < 1 or abs(factor - times) > 1e-9:
+            raise ConfigError(
+                f"a text can be read a whole number of times, got {factor:g} times; "
+                "take counts that are multiples of the first",
+                key="parameters.inputs",
+            )
+        return {"inputs": [*self.parameters.inputs] * times}
+
     def memory(self, layout: Layout, rank: int) -> int:  # noqa: ARG002
         """Return the bytes of numbers, positions and tables of the largest book.
 
