@@ -5,13 +5,14 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from hpcapp.device import cores
-from hpcapp.errors import LaunchError
+from hpcapp.errors import HpcappError, LaunchError
 
-__all__ = ["find_launcher", "launch", "launch_environ"]
+__all__ = ["find_launcher", "launch", "launch_environ", "make_folder"]
 
 
 def find_launcher(environ: Mapping[str, str], ranks: int) -> list[str]:
@@ -78,7 +79,10 @@ def launch_environ(environ: Mapping[str, str], ranks: int) -> dict[str, str]:
 
 
 def launch(
-    ranks: int, arguments: Sequence[str], environ: Mapping[str, str]
+    ranks: int,
+    arguments: Sequence[str],
+    environ: Mapping[str, str],
+    launcher: Sequence[str] = (),
 ) -> subprocess.CompletedProcess[str]:
     """Run hpcapp on some ranks, and wait for it.
 
@@ -90,6 +94,8 @@ def launch(
         Of hpcapp.
     environ : mapping
         The process environment.
+    launcher : sequence of str
+        The command that starts the ranks; by default that of `find_launcher`.
 
     Returns
     -------
@@ -101,7 +107,8 @@ def launch(
     LaunchError
         If there is no launcher.
     """
-    command = [*find_launcher(environ, ranks), sys.executable, "-m", "hpcapp"]
+    launcher = launcher or find_launcher(environ, ranks)
+    command = [*launcher, sys.executable, "-m", "hpcapp"]
     return subprocess.run(
         [*command, *arguments],
         env=launch_environ(environ, ranks),
@@ -109,3 +116,37 @@ def launch(
         capture_output=True,
         text=True,
     )
+
+
+def make_folder(directory: str, purpose: str) -> str:
+    """Make an empty folder for results beside a run directory.
+
+    Parameters
+    ----------
+    directory : str
+        The run directory, which need not exist.
+    purpose : str
+        Such as ``verify``: part of the name.
+
+    Returns
+    -------
+    str
+        The folder.
+
+    Raises
+    ------
+    HpcappError
+        If nothing can be written there.
+    """
+    base = os.path.normpath(directory)
+    parent = os.path.dirname(base)
+    try:
+        if parent:
+            os.makedirs(parent, exist_ok=True)
+        name = f"{os.path.basename(base)}.{purpose}-"
+        return tempfile.mkdtemp(prefix=name, dir=parent or ".")
+    except OSError as error:
+        raise HpcappError(
+            f"{parent or '.'}: the results to compare cannot be written there: "
+            f"{error.strerror}"
+        ) from None

@@ -4,16 +4,15 @@
 import os
 import shutil
 import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from hpcapp.errors import ConfigError, Exit, HpcappError
+from hpcapp.errors import ConfigError, Exit
 from hpcapp.log import duration
 from hpcapp.problem import read_problem
 from hpcapp.studies.compare import compare_results
-from hpcapp.studies.launching import launch
+from hpcapp.studies.launching import launch, make_folder
 
 __all__ = ["parse_ranks", "verify"]
 
@@ -89,7 +88,7 @@ def verify(
     for count in ranks:
         problem.layout(count)
     # a batch job has several nodes: where its results go they all can write
-    folder = _make_folder(problem.config.output.directory)
+    folder = make_folder(problem.config.output.directory, "verify")
     code = Exit.FAILED
     try:
         code = _Runs(config, settings, environ, folder, say).compare(ranks)
@@ -140,18 +139,3 @@ class _Runs:
         options = [part for setting in self.settings for part in ("--set", setting)]
         arguments = ["run", self.config, "-q", "-o", target, *options]
         return launch(count, arguments, self.environ)
-
-
-def _make_folder(directory: str) -> str:
-    base = os.path.normpath(directory)
-    parent = os.path.dirname(base)
-    try:
-        if parent:
-            os.makedirs(parent, exist_ok=True)
-        name = f"{os.path.basename(base)}.verify-"
-        return tempfile.mkdtemp(prefix=name, dir=parent or ".")
-    except OSError as error:
-        raise HpcappError(
-            f"{parent or '.'}: the results to compare cannot be written there: "
-            f"{error.strerror}"
-        ) from None
