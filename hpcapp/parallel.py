@@ -128,6 +128,7 @@ class _Job:
         from hpcapp.driver import drive
         from hpcapp.prepare import prepare
         from hpcapp.session import Finished
+        from hpcapp.trace import leave_trace
 
         options, comm = self.options, self.comm
         level = 0 if options.quiet or options.json else 1
@@ -141,6 +142,7 @@ class _Job:
             self.stops.at_once = partial(mark_failed, session.directory)
             self.guards = _Guards(comm, session, self.name)
             outcome = drive(session)
+            leave_trace(comm, session.directory, log)
             self.guards.close()
             if comm.root:
                 _report(close_session(session, outcome), log, options.json)

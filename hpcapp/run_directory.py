@@ -12,6 +12,7 @@ from hpcapp.errors import ConfigError, HpcappError, RunDirectoryError
 from hpcapp.status import Lock
 from hpcapp.store.checkpoints import RESULTS, find_checkpoints, find_result, prune
 from hpcapp.store.snapshots import SNAPSHOTS
+from hpcapp.trace import TRACE
 
 __all__ = [
     "OWN_FILES",
@@ -26,7 +27,7 @@ __all__ = [
 CONFIG, STATUS, LOG = "run.yaml", "status.json", "log.txt"
 # what `hpcapp plot` makes of the result
 PICTURE = "plot.png"
-OWN_FILES = (*RESULTS.values(), CONFIG, STATUS, LOG, SNAPSHOTS)
+OWN_FILES = (*RESULTS.values(), CONFIG, STATUS, LOG, SNAPSHOTS, TRACE)
 
 
 @dataclass(frozen=True)

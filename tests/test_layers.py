@@ -27,7 +27,7 @@ LAYERS = (
     ("workload",),
     ("discovery",),
     ("workloads", "problem", "store"),
-    ("failure",),
+    ("failure", "trace"),
     ("planning", "stops", "status", "watchdog", "witness"),
     ("changes", "run_directory"),
     ("session",),

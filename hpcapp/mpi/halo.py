@@ -81,7 +81,9 @@ class Halo:
         if depth == 1:
             self._stages.append(together)
         self._stages = [stage for stage in self._stages if stage[0]]
-        self._started = 0
+        self._volumes = [
+            sum(s.outgoing.nbytes for s in stage[0]) for stage in self._stages
+        ]
 
     @property
     def messages(self) -> int:
@@ -91,7 +93,7 @@ class Halo:
     @property
     def bytes(self) -> int:
         """Bytes that this rank sends in one exchange."""
-        return sum(s.outgoing.nbytes for sides, _ in self._stages for s in sides)
+        return sum(self._volumes)
 
     def start(self) -> None:
         """Post the first axis; the margin is undefined until `finish`."""
@@ -129,6 +131,7 @@ class Halo:
         for side in sides:
             np.copyto(side.outgoing, self._array[side.inner])
         MPI.Prequest.Startall(requests)
+        self._clock.count(len(sides), self._volumes[index])
 
 
 def _add_axis(
