@@ -18,6 +18,7 @@ from hpcapp.decomposition import Block, Domain, Layout
 from hpcapp.errors import ConfigError
 from hpcapp.fields import Field, Part, State
 from hpcapp.messages import shown
+from hpcapp.validity import Check, Read
 
 if TYPE_CHECKING:
     from hpcapp.device import Device
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Answer",
+    "Check",
     "Context",
     "Field",
     "Network",
@@ -336,6 +338,24 @@ class Workload(ABC):
             Name and lines of each file; by default there are none.
         """
         return iter(())
+
+    def checks(self, read: Read) -> Iterable[Check]:  # noqa: ARG002
+        """Compare a result with theory; called after the run, on one process.
+
+        ``hpcapp report`` calls a result VALID if all pass, ``hpcapp verify`` grades so.
+
+        Parameters
+        ----------
+        read : callable
+            Returns a variable by its name (``state/NAME`` for kept state), to be cut
+            like an array: take whole only what is small.
+
+        Returns
+        -------
+        iterable of Check
+            By default there are none.
+        """
+        return ()
 
     def plan_rows(
         self, layout: Layout, network: Network | None = None

@@ -23,7 +23,7 @@ LAYERS = (
     ("values",),
     ("config",),
     ("device", "mpi"),
-    ("fields",),
+    ("fields", "validity"),
     ("workload",),
     ("discovery",),
     ("workloads", "problem", "store"),

@@ -11,6 +11,7 @@ import warnings
 from importlib.util import find_spec
 from math import prod
 
+import h5py
 import netCDF4
 import numpy as np
 import pytest
@@ -23,7 +24,9 @@ from hpcapp.errors import ConfigError, Exit
 from hpcapp.problem import read_problem
 from hpcapp.store.collective import missing
 from hpcapp.store.snapshots import find_snapshots, snapshot_fields
+from hpcapp.store.sums import checksum_value
 from hpcapp.store.writers import WRITERS
+from hpcapp.studies.validation import validate
 
 pytestmark = pytest.mark.mpi
 
@@ -196,6 +199,40 @@ def test_a_finished_run_is_left_alone(world, folder, straight, config):
     assert outcome is None
     assert (reference / "result.nc").stat().st_mtime_ns == before
     world.barrier()
+
+
+@EACH
+def test_checks_hold_for_a_right_result_and_not_for_a_wrong_one(
+    world, folder, straight, config
+):
+    reference, _ = straight(config)
+    if world.root:
+        verdict = validate(str(reference))
+        assert verdict.declared
+        assert [check for check in verdict.checks if not check.passed] == []
+        # a wrong number that was written like a right one: only theory can tell
+        wrong = folder / f"{config.stem}-wrong"
+        shutil.copytree(reference, wrong)
+        for name in spoil(wrong / "result.nc"):
+            assert validate(str(wrong)).word == "INVALID", name
+    world.barrier()
+
+
+def spoil(path):
+    """Enlarge the main numbers of a result one after the other; yield their names."""
+    names = ("u", "iterations", "estimate", "value", "acf", "time_mean", "integral")
+    for name in names:
+        with h5py.File(path, "r+") as file:
+            if name not in file:
+                continue
+            before = file[name][()]
+            file[name][...] = before * 2 + (before.dtype.kind == "i")
+            dtype, whole = str(file[name].dtype), file[name][()]
+            fresh = f"{checksum_value(whole, dtype):016x}"
+            file[name].attrs["hpcapp_checksum"] = np.bytes_(fresh)
+        yield name
+        with h5py.File(path, "r+") as file:
+            file[name][...] = before
 
 
 def first_of_each_workload():

@@ -13,6 +13,7 @@ import numpy as np
 from hpcapp import reduction
 from hpcapp.config import Count, Model, parameter
 from hpcapp.decomposition import Domain, part_of
+from hpcapp.validity import near
 from hpcapp.workload import Answer, Context, Field, Part, State, Step, Workload
 
 
@@ -72,6 +73,11 @@ class Quadrature(Workload):
             text=f"integral {value:.12f}, off by {abs(value - math.pi):.1e}",
             values={"integral": value},
         )
+
+    def checks(self, read):
+        """Compare with pi: the midpoint rule is off by h^2 / 12 (f'(1) - f'(0)) / 2."""
+        value, n = float(read("integral")[()]), self.parameters.points
+        yield near("pi", value, math.pi, 1 / n**2, "Archimedes")
 
     def warm_up(self, device) -> None:
         """Compile the exact sum."""

@@ -14,7 +14,9 @@ from hpcapp.config import Model
 from hpcapp.decomposition import Block, Domain, Layout
 from hpcapp.device import Device
 from hpcapp.errors import ConfigError
+from hpcapp.validity import Check, Read
 from hpcapp.workload import Answer, Context, Field, Part, State, Step, Workload
+from hpcapp.workloads.climate.checks import check_means
 from hpcapp.workloads.climate.inputs import (
     Header,
     Survey,
@@ -208,6 +210,10 @@ class Climate(Workload):
     def input_files(self) -> list[str]:
         """Return the input files in order."""
         return self.files
+
+    def checks(self, read: Read) -> Iterator[Check]:
+        """Compare means with one another."""
+        return check_means(read)
 
     def warm_up(self, device: Device) -> None:  # noqa: ARG002
         """Compile the exact sum."""

@@ -13,8 +13,10 @@ from hpcapp.device import Device
 from hpcapp.errors import ConfigError, HpcappError
 from hpcapp.evaluation import evaluate_number
 from hpcapp.expression import parse
+from hpcapp.validity import Check, Read
 from hpcapp.workload import Answer, Context, Field, Network, State, Step, Workload
 from hpcapp.workloads.laplace.cg import ConjugateGradients
+from hpcapp.workloads.laplace.checks import check_solution
 from hpcapp.workloads.laplace.grid import Grid, Lines, boundary_lines
 from hpcapp.workloads.laplace.level import MARGIN
 from hpcapp.workloads.laplace.multigrid import Multigrid, count_bytes
@@ -86,32 +88,15 @@ class Laplace(Workload):
 
     @staticmethod
     def _common_fields() -> tuple[Field, ...]:
+        axis = ("iteration",)
+        bound = "bound of the distance to the discrete solution, max norm"
         return (
             Field("u", ("y", "x"), "1", "solution", kind="both", distributed=True),
             Field("y", ("y",), "1", "y"),
             Field("x", ("x",), "1", "x"),
-            Field(
-                "iteration",
-                ("iteration",),
-                "1",
-                "sweeps or cycles done",
-                "int64",
-                "both",
-            ),
-            Field(
-                "residual",
-                ("iteration",),
-                "1",
-                "relative max-norm residual",
-                kind="both",
-            ),
-            Field(
-                "error_bound",
-                (),
-                "1",
-                "bound of the distance to the discrete solution, max norm",
-                kind="both",
-            ),
+            Field("iteration", axis, "1", "sweeps or cycles done", "int64", "both"),
+            Field("residual", axis, "1", "relative max-norm residual", kind="both"),
+            Field("error_bound", (), "1", bound, kind="both"),
             Field("initial_residual", (), "1", "residual before sweeps", kind="state"),
             Field("largest", (), "1", "max |u|", kind="state"),
         )
@@ -189,6 +174,10 @@ class Laplace(Workload):
         if not self._cycles:
             return ()
         return cycle_rows(self._problem({}).axes, layout, self._joined, network)
+
+    def checks(self, read: Read) -> Iterator[Check]:
+        """Compare with residual, boundary, maximum principle and a direct solver."""
+        return check_solution(self.parameters, self.grid, read)
 
     def warm_up(self, device: Device) -> None:  # noqa: ARG002
         """Compile the kernels of the method, and of a source that is a field."""

@@ -10,7 +10,9 @@ import numpy as np
 from hpcapp.config import Model, Run
 from hpcapp.decomposition import Domain, Layout
 from hpcapp.device import Device
+from hpcapp.validity import Check, Read
 from hpcapp.workload import Answer, Context, Field, State, Step, Workload
+from hpcapp.workloads.mandelbrot.checks import check_picture
 from hpcapp.workloads.mandelbrot.painting import Painter
 from hpcapp.workloads.mandelbrot.parameters import Parameters
 from hpcapp.workloads.mandelbrot.picture import Plane, piece_rows
@@ -104,6 +106,10 @@ class Mandelbrot(Workload):
         threads = 1 if self.run.threads == "auto" else self.run.threads
         piece = min(rows, piece_rows(nx)) * threads
         return int(nx * (rows * (8 if self.parameters.interior else 28) + 24 * piece))
+
+    def checks(self, read: Read) -> Iterator[Check]:
+        """Compare with the definition and the known area."""
+        return check_picture(self.parameters, self.plane, read)
 
     def warm_up(self, device: Device) -> None:
         """Compile both kernels."""

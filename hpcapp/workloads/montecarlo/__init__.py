@@ -10,7 +10,9 @@ import numpy as np
 from hpcapp.config import Model, Run
 from hpcapp.decomposition import Domain, Layout
 from hpcapp.device import Device, cores
+from hpcapp.validity import Check, Read
 from hpcapp.workload import Answer, Context, Field, State, Step, Workload
+from hpcapp.workloads.montecarlo.checks import check_estimate
 from hpcapp.workloads.montecarlo.estimator import Estimator
 from hpcapp.workloads.montecarlo.integral import Integral, StratifiedIntegral
 from hpcapp.workloads.montecarlo.parameters import Parameters
@@ -95,6 +97,10 @@ class MonteCarlo(Workload):
         """Return bytes of what threads work in and of the tables of results."""
         threads = self.run.threads
         return self.estimator.memory(len(cores()) if threads == "auto" else threads)
+
+    def checks(self, read: Read) -> Iterator[Check]:
+        """Compare with the truth, in standard errors."""
+        return check_estimate(self.parameters, read)
 
     def warm_up(self, device: Device) -> None:
         """Compile the kernels of the estimator."""

@@ -12,7 +12,9 @@ from hpcapp.config import Model
 from hpcapp.decomposition import Domain, Layout
 from hpcapp.device import Device
 from hpcapp.errors import HpcappError
+from hpcapp.validity import Check, Read
 from hpcapp.workload import Answer, Context, Field, State, Step, Workload
+from hpcapp.workloads.series.checks import check_sum
 from hpcapp.workloads.series.kempner import Kempner
 from hpcapp.workloads.series.midpoint import Midpoint
 from hpcapp.workloads.series.parameters import Parameters
@@ -82,6 +84,10 @@ class Series(Workload):
         if p.name == "trigonometric":
             return Trigonometric(p.theta)
         return Midpoint(p.integrand, p.bounds, p.terms)
+
+    def checks(self, read: Read) -> Iterator[Check]:
+        """Compare with terms added one by one, and with limits."""
+        return check_sum(self.parameters, read)
 
     def warm_up(self, device: Device) -> None:
         """Compile the kernels of the series."""

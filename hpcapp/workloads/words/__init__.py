@@ -9,7 +9,9 @@ from hpcapp.config import Model
 from hpcapp.decomposition import Domain, Layout
 from hpcapp.device import Device, cores
 from hpcapp.errors import ConfigError, HpcappError
+from hpcapp.validity import Check, Read
 from hpcapp.workload import Answer, Context, Field, State, Step, Workload
+from hpcapp.workloads.words.checks import check_counts
 from hpcapp.workloads.words.counting import WINDOW, count_windows
 from hpcapp.workloads.words.course import course_files
 from hpcapp.workloads.words.inputs import Book, find_files, make_books
@@ -106,6 +108,10 @@ class Words(Workload):
     def tables(cls, read: Callable[[str], Any]) -> Iterator[tuple[str, Iterable[str]]]:
         """Return the files of the course's word count."""
         return course_files(read)
+
+    def checks(self, read: Read) -> Iterator[Check]:
+        """Compare with a recount, and acf(0) with 1."""
+        return check_counts(self.parameters, read)
 
     def warm_up(self, device: Device) -> None:
         """Compile the kernels."""
