@@ -5,12 +5,15 @@ import json
 import os
 import subprocess
 import sys
+import time
 from dataclasses import replace
 
 import pytest
 
-from hpcapp.doctor import checks, findings, report, survey, trials
+from hpcapp.doctor import checks, findings, gpus, limits, report, survey, trials
 from hpcapp.doctor.findings import Finding, ranges
+from hpcapp.doctor.gpus import check_gpus
+from hpcapp.doctor.limits import Limits
 from hpcapp.doctor.report import ROWS, Report, impersonal, tabulate
 from hpcapp.doctor.survey import Rank
 from hpcapp.doctor.trials import Exchange, Trial
@@ -154,6 +157,84 @@ def test_messages():
     assert only(slow, "warning", "messages").text.endswith(", on n1")
 
 
+def test_a_slow_file_system_is_found(monkeypatch, tmp_path):
+    class Alone:
+        """One rank."""
+
+        rank, root = 0, True
+
+        def all(self, value):
+            """Return it alone."""
+            return [value]
+
+        def broadcast(self, value):
+            """Return it."""
+            return value
+
+        def barrier(self):
+            """Go on."""
+
+    monkeypatch.setattr(limits, "COPY", 1 << 16)
+    quick = limits.measure_limits(Alone(), str(tmp_path), None, True)
+    assert quick.file > 0 and quick.memory > 0
+    monkeypatch.setattr(limits, "FILE", 1 << 20)
+    monkeypatch.setattr(limits.os, "fsync", lambda _: time.sleep(0.2))
+    slow = limits.measure_limits(Alone(), str(tmp_path), None, True)
+    assert slow.file < 6e6
+    warning = findings.check_limits(slow, WRITABLE)[1]
+    assert (warning.level, warning.name) == ("warning", "files")
+    assert warning.text.startswith("slow: ") and "scratch" in warning.fix
+    late = Limits(1e9, 1e9, 0.5, None)
+    assert findings.check_limits(late, WRITABLE)[1].level == "warning"
+    fine = findings.check_limits(replace(late, create=1e-4), WRITABLE)
+    assert [finding.level for finding in fine] == ["ok", "ok"]
+    assert "1 GB/s by all ranks at once" in fine[1].text
+    assert list(tmp_path.iterdir()) == []
+    unwritable = limits.measure_limits(Alone(), str(tmp_path), None, False)
+    assert len(findings.check_limits(unwritable, WRITABLE)) == 1
+
+
+# --- GPUs
+
+
+FOUR = tuple(f"GPU-{letter}" for letter in "abcd")
+
+
+def test_ranks_that_share_a_gpu_while_another_idles_are_a_fault():
+    on_first = replace(GOOD, gpus=FOUR, visible=FOUR[:1])
+    finding = only(check_gpus([on_first] * 3), "fault", "gpus")
+    assert finding.text == "ranks 0-2 share GPU 0 on n1, while others are idle: 1-3"
+    assert "--gpus-per-task=1" in finding.fix
+    each = replace(GOOD, gpus=FOUR, visible=FOUR)
+    only(check_gpus([each] * 4), "ok", "gpus")
+    # more ranks than GPUs share all of them: that may be meant
+    only(check_gpus([each] * 8), "ok", "gpus")
+    bound = [replace(each, visible=(gpu,)) for gpu in FOUR]
+    only(check_gpus(bound), "ok", "gpus")
+    assert check_gpus([GOOD] * 2) == []
+
+
+@pytest.mark.parametrize(
+    ("value", "seen"),
+    [(None, "abcd"), ("2,0", "ca"), ("GPU-b", "b"), ("", ""), ("0,9,1", "a")],
+)
+def test_a_rank_sees_what_cuda_lets_it(value, seen):
+    environ = {} if value is None else {"CUDA_VISIBLE_DEVICES": value}
+    found = trials.visible_gpus(FOUR, environ)
+    assert found == tuple(f"GPU-{letter}" for letter in seen)
+
+
+def test_gpus_are_those_that_the_driver_lists(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert gpus.list_gpus() == ()
+    program = tmp_path / "nvidia-smi"
+    program.write_text("#!/bin/sh\necho GPU-a\necho GPU-b\n")
+    program.chmod(0o755)
+    assert gpus.list_gpus() == ("GPU-a", "GPU-b")
+    program.write_text("#!/bin/sh\necho GPU-a\nexit 9\n")
+    assert gpus.list_gpus() == ()
+
+
 # --- what one process sees
 
 
@@ -249,6 +330,12 @@ def test_nothing_personal_is_shown(monkeypatch):
     assert impersonal("/home/jane/x") == "~/x"
 
 
+def test_accounts_are_not_shown(monkeypatch):
+    monkeypatch.setenv("SLURM_JOB_ACCOUNT", "project_465")
+    text = "/scratch/project_465/run, /scratch/project_4650/run"
+    assert impersonal(text) == "/scratch/$ACCOUNT/run, /scratch/project_4650/run"
+
+
 def test_launch_that_cannot_work_is_a_finding_with_its_fix(monkeypatch, capsys):
     error = LaunchError(
         "launch: srun started 3 processes, but X sees a world of 1: they do not match; "
@@ -277,11 +364,14 @@ def test_under_a_launcher_all_ranks_are_reported_once(mpirun, tmp_path):
     assert done.returncode == 0, done.stderr + done.stdout
     facts = json.loads(done.stdout)
     assert (facts["ranks"], facts["hosts"], facts["faults"]) == (3, 1, 0)
-    names = [finding["name"] for finding in facts["findings"]]
+    names = [found["name"] for found in facts["findings"] if found["name"] != "gpus"]
     assert names == [
         *("launcher", "versions", "cores", "memory", "directory", "writers"),
-        *("messages", "imports", "cache"),
+        *("messages", "bandwidth", "files", "imports", "cache"),
     ]
+    told = facts["limits"]
+    assert told["memory"] > 0 and told["file"] > 0
+    assert told["exchange"]["latency"] > 0
     assert "3 ranks" in facts["findings"][0]["text"]
     for library in ("hpcapp", "Python", "MPI", "mpi4py", "numpy", "numba", "h5py"):
         assert facts["versions"][library][0].isalnum()
@@ -310,3 +400,21 @@ def test_launcher_of_another_mpi_is_reported_instead_of_refused(root, mpirun):
     assert done.returncode == 1, done.stderr
     assert "fault    launcher   srun started 3 processes" in done.stdout
     assert "sees a world of 1" in " ".join(done.stdout.split())
+
+
+def test_the_wrong_mpi_library_is_reported_with_its_launcher(root, mpirun):
+    environ = {**os.environ, "PYTHONPATH": str(root), "OMPI_COMM_WORLD_SIZE": "4"}
+    done = subprocess.run(
+        [sys.executable, "-m", "hpcapp", "doctor"],
+        env={**environ, "OMPI_COMM_WORLD_RANK": "0"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    said = " ".join(done.stdout.split())
+    if "MPICH" not in said:
+        pytest.skip("the library of this environment is Open MPI itself")
+    assert done.returncode == 1, done.stderr
+    assert "started 4 processes, but the MPI library is MPICH" in said
+    assert "fix: start with" in said

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from hpcapp.doctor import findings as check
 from hpcapp.doctor.findings import Finding
+from hpcapp.doctor.gpus import check_gpus, node_gpus
+from hpcapp.doctor.limits import measure_limits
 from hpcapp.doctor.report import Report, tabulate
 from hpcapp.doctor.survey import Rank, look_around
 from hpcapp.doctor.trials import ping_pong, try_directory
@@ -42,9 +44,12 @@ def run_doctor(
     int
         `Exit.FAILED` if there is a fault, the same on all ranks.
     """
-    ranks = look_around(comm, start_seconds)
+    gpus = node_gpus(comm)
+    ranks = look_around(comm, start_seconds, gpus)
     trial = try_directory(comm, directory)
     exchange = ping_pong(comm)
+    good = not (trial.fault or trial.blind)
+    limits = measure_limits(comm, directory, exchange, good)
     found = [
         _launcher(comm.size, ranks[0]),
         *check.check_versions(ranks),
@@ -52,6 +57,8 @@ def run_doctor(
         *check.check_memory(ranks),
         *check.check_directory(trial, comm.size),
         *check.check_messages(exchange, ranks),
+        *check.check_limits(limits, trial),
+        *check_gpus(ranks),
         *check.check_imports(ranks),
         *check.check_cache(ranks),
     ]
@@ -60,7 +67,7 @@ def run_doctor(
         shown, fault = _with_formats(dict(ranks[0].versions))
         if fault:
             found.append(fault)
-        report = Report(comm.size, shown, tabulate(ranks), found)
+        report = Report(comm.size, shown, tabulate(ranks), found, limits)
         print(report.as_json() if as_json else report.text(), flush=True)
         code = Exit.FAILED if report.faults else Exit.DONE
     return int(comm.broadcast(code))

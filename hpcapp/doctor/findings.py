@@ -5,16 +5,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from hpcapp.doctor.limits import Limits
 from hpcapp.doctor.survey import Rank
 from hpcapp.doctor.trials import Exchange, Trial
 from hpcapp.planning import BASELINE, show_bytes
 
 __all__ = [
     "Finding",
+    "by_host",
     "check_cache",
     "check_cores",
     "check_directory",
     "check_imports",
+    "check_limits",
     "check_memory",
     "check_messages",
     "check_versions",
@@ -26,6 +29,10 @@ LONG_IMPORT = 10.0
 
 # one way for 8 bytes: beyond this not even Ethernet is to blame
 LONG_LATENCY = 1e-3
+
+# all ranks together: a single disk of the last century wrote as fast; and what a file
+# system takes to make a file when nobody disturbs it
+SLOW_FILES, LONG_CREATE = 20e6, 0.1
 
 LOCAL = "set HPCAPP_CACHE to a folder on a disk of the node itself"
 
@@ -101,7 +108,7 @@ def check_versions(ranks: Sequence[Rank]) -> list[Finding]:
 def check_cores(ranks: Sequence[Rank]) -> list[Finding]:
     """Tell whether ranks have cores of their own, node by node."""
     found = []
-    for host, members in _by_host(ranks).items():
+    for host, members in by_host(ranks).items():
         used = sorted({core for rank in members for core in ranks[rank].cores})
         allowed = {core for rank in members for core in ranks[rank].allowed}
         idle = sorted(allowed - set(used))
@@ -137,7 +144,7 @@ def _crowded(ranks: Sequence[Rank], members: Sequence[int]) -> str:
 def check_memory(ranks: Sequence[Rank]) -> list[Finding]:
     """Tell whether each node has memory for its ranks' libraries alone."""
     texts = []
-    for host, members in _by_host(ranks).items():
+    for host, members in by_host(ranks).items():
         limit = min(ranks[rank].memory for rank in members)
         need = len(members) * BASELINE
         if need > limit:
@@ -237,7 +244,38 @@ def check_messages(exchange: Exchange | None, ranks: Sequence[Rank]) -> list[Fin
     return [Finding("warning", "messages", text, fix)]
 
 
-def _by_host(ranks: Sequence[Rank]) -> dict[str, list[int]]:
+def check_limits(limits: Limits, trial: Trial) -> list[Finding]:
+    """Tell how fast memory and files are.
+
+    Parameters
+    ----------
+    limits : Limits
+        As measured.
+    trial : Trial
+        Where files were written.
+
+    Returns
+    -------
+    list of Finding
+        On memory; on files where they can be written.
+    """
+    text = f"{show_bytes(limits.memory)}/s copied by all ranks at once"
+    found = [Finding("ok", "bandwidth", text)]
+    if not limits.file:
+        return found
+    kind = f" ({trial.system})" if trial.system else ""
+    text = (
+        f"{show_bytes(limits.file)}/s by all ranks at once with fsync, "
+        f"{limits.create * 1e3:.3g} ms for an empty one, in {trial.directory}{kind}"
+    )
+    if limits.file >= SLOW_FILES and limits.create < LONG_CREATE:
+        return [*found, Finding("ok", "files", text)]
+    fix = "write to the scratch file system of the machine: output.directory"
+    return [*found, Finding("warning", "files", f"slow: {text}", fix)]
+
+
+def by_host(ranks: Sequence[Rank]) -> dict[str, list[int]]:
+    """Return the ranks of each node."""
     hosts: dict[str, list[int]] = {}
     for number, rank in enumerate(ranks):
         hosts.setdefault(rank.host, []).append(number)

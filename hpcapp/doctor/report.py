@@ -12,11 +12,15 @@ from typing import Any
 
 from hpcapp.device import share_threads
 from hpcapp.doctor.findings import Finding, ranges
+from hpcapp.doctor.limits import Limits
 from hpcapp.doctor.survey import Rank
 
 __all__ = ["Report", "Row", "impersonal", "tabulate"]
 
 WIDTH = 100
+
+# where batch systems tell what is charged
+ACCOUNTS = ("SLURM_JOB_ACCOUNT", "SBATCH_ACCOUNT", "PBS_ACCOUNT", "LSB_PROJECT_NAME")
 
 # a table longer than this is told by host
 ROWS = 24
@@ -88,12 +92,15 @@ class Report:
         Where the ranks are; empty if MPI did not start.
     findings : sequence of Finding
         In the order of the checks.
+    limits : Limits or None
+        Of the machine; None if MPI did not start.
     """
 
     size: int
     versions: Mapping[str, str]
     rows: Sequence[Row]
     findings: Sequence[Finding]
+    limits: Limits | None = None
 
     @property
     def faults(self) -> int:
@@ -111,6 +118,7 @@ class Report:
             "versions": dict(self.versions),
             "places": [asdict(row) for row in self.rows],
             "findings": [asdict(finding) for finding in self.findings],
+            "limits": None if self.limits is None else asdict(self.limits),
             "warnings": self._count("warning"),
             "faults": self.faults,
         }
@@ -166,8 +174,13 @@ def impersonal(text: str) -> str:
     Returns
     -------
     str
-        With ``~`` for the home directory and ``$USER`` for a folder so named.
+        With ``~`` for the home directory, ``$USER`` for a folder so named, and
+        ``$ACCOUNT`` for the project that the batch system charges.
     """
+    for name in ACCOUNTS:
+        account = os.environ.get(name, "")
+        if account:
+            text = re.sub(rf"(?<!\w){re.escape(account)}(?!\w)", "$ACCOUNT", text)
     home = os.path.expanduser("~").rstrip("/")
     if home:
         text = re.sub(rf"(?<![\w/.-]){re.escape(home)}(?![\w.-])", "~", text)

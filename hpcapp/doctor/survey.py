@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hpcapp.device import cache_fault, cores
-from hpcapp.doctor.trials import file_system, shared
+from hpcapp.doctor.trials import file_system, shared, visible_gpus
 from hpcapp.mpi import world
 from hpcapp.planning import memory_limit
 from hpcapp.store.provenance import installed
@@ -41,6 +41,8 @@ class Rank:
         Why kernels cannot be kept there, and what to do; or "".
     cache_shared : str
         The file system of that folder if nodes share it, else "".
+    gpus, visible : tuple of str
+        UUIDs of the node's GPUs, and of those that this rank sees.
     """
 
     host: str
@@ -53,9 +55,13 @@ class Rank:
     cache: str
     cache_fault: str
     cache_shared: str
+    gpus: tuple[str, ...] = ()
+    visible: tuple[str, ...] = ()
 
 
-def look_around(comm: "Comm", start_seconds: float) -> list[Rank]:
+def look_around(
+    comm: "Comm", start_seconds: float, gpus: tuple[str, ...] = ()
+) -> list[Rank]:
     """Return what all ranks see; collective.
 
     Parameters
@@ -64,6 +70,8 @@ def look_around(comm: "Comm", start_seconds: float) -> list[Rank]:
         The ranks.
     start_seconds : float
         What import and start of MPI took on this rank.
+    gpus : tuple of str
+        UUIDs of this node's.
 
     Returns
     -------
@@ -82,6 +90,8 @@ def look_around(comm: "Comm", start_seconds: float) -> list[Rank]:
         cache=cache,
         cache_fault=cache_fault(os.environ),
         cache_shared=shared(file_system(cache)),
+        gpus=gpus,
+        visible=visible_gpus(gpus, os.environ),
     )
     return comm.all(mine)
 

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""What is tried on all ranks: writing into a directory, messages."""
+"""What is tried on all ranks: writing into a directory, messages; what they see."""
 
 import os
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,15 @@ import numpy as np
 if TYPE_CHECKING:
     from hpcapp.mpi.comm import Comm
 
-__all__ = ["Exchange", "Trial", "file_system", "ping_pong", "shared", "try_directory"]
+__all__ = [
+    "Exchange",
+    "Trial",
+    "file_system",
+    "ping_pong",
+    "shared",
+    "try_directory",
+    "visible_gpus",
+]
 
 # shared by nodes: slow for many small files, and renames may not be atomic
 SHARED = ("nfs", "lustre", "gpfs", "beegfs", "ceph", "cifs", "afs", "panfs", "wekafs")
@@ -152,3 +161,33 @@ def file_system(path: str, mounts: str = "/proc/self/mounts") -> str:
 def shared(system: str) -> str:
     """Return a type of file system if nodes share it, else ""."""
     return system if system.removeprefix("fuse.").startswith(SHARED) else ""
+
+
+def visible_gpus(gpus: Sequence[str], environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the GPUs that ``CUDA_VISIBLE_DEVICES`` leaves to a rank.
+
+    Parameters
+    ----------
+    gpus : sequence of str
+        UUIDs of the node's.
+    environ : mapping
+        The rank's environment.
+
+    Returns
+    -------
+    tuple of str
+        In its order; as CUDA does, nothing after the first that does not exist.
+    """
+    wanted = environ.get("CUDA_VISIBLE_DEVICES")
+    if wanted is None:
+        return tuple(gpus)
+    found: list[str] = []
+    for name in filter(None, (part.strip() for part in wanted.split(","))):
+        if name.isdecimal():
+            match = [gpus[int(name)]] if int(name) < len(gpus) else []
+        else:
+            match = [gpu for gpu in gpus if gpu.startswith(name)]
+        if len(match) != 1:
+            break
+        found += match
+    return tuple(found)
