@@ -6,7 +6,6 @@ once and all leave with one code; anything else is shown with rank and host, and
 aborts.
 """
 
-import faulthandler
 import json
 import os
 import secrets
@@ -25,17 +24,15 @@ from hpcapp.clock import Clock
 from hpcapp.device import prepare_cache
 from hpcapp.errors import Exit, HpcappError, LaunchError
 from hpcapp.failure import Failure, advise, leave, mark_failed, one_line
+from hpcapp.guards import Guards
 from hpcapp.log import Log, drain, say
 from hpcapp.mpi import world
 from hpcapp.stops import Stops
-from hpcapp.watchdog import SIGNAL, Post, Watchdog, open_board
-from hpcapp.witness import Witness
 
 if TYPE_CHECKING:
     from hpcapp.closing import Closing
     from hpcapp.mpi.comm import Comm
     from hpcapp.prepare import Request
-    from hpcapp.session import Session
 
 __all__ = ["run_parallel"]
 
@@ -104,7 +101,7 @@ class _Job:
         self.name = comm.broadcast(secrets.token_hex(8))
         # known once the run directory is held
         self.directory = ""
-        self.guards: _Guards | None = None
+        self.guards: Guards | None = None
 
     def run(self) -> int:
         """Run or resume; return the exit code that all ranks agree on."""
@@ -140,7 +137,8 @@ class _Job:
         try:
             self.directory = session.directory
             self.stops.at_once = partial(mark_failed, session.directory)
-            self.guards = _Guards(comm, session, self.name)
+            end = partial(comm.abort, Exit.FAILED)
+            self.guards = Guards(session, self.name, end)
             outcome = drive(session)
             leave_trace(comm, session.directory, log)
             self.guards.close()
@@ -211,39 +209,6 @@ class _Job:
         )
         leave(self.directory, failure)
         say(f"hpcapp: {advise(self.directory, comm.size)}")
-
-
-class _Guards:
-    """What watches over the ranks while they compute; collective to make and close."""
-
-    def __init__(self, comm: "Comm", session: "Session", job: str) -> None:
-        self._comm = comm
-        node = comm.node()
-        members = node.all((comm.rank, os.getpid()))
-        directory, host = session.directory, world.host()
-        leader = node.root
-        self._witness = Witness(directory, host, comm.size, members) if leader else None
-        self._watchdog: Watchdog | None = None
-        limit = session.problem.config.run.stall
-        if limit is not None:
-            board = open_board(node)
-            comm.clock.show(board.pulse)
-            faulthandler.register(SIGNAL, file=board.stacks, all_threads=True)
-            nodes = len(set(session.machine.nodes))
-            ranks = tuple(rank for rank, _ in members)
-            post = Post(directory, host, ranks, nodes, comm.size, job)
-            end = partial(comm.abort, Exit.FAILED)
-            self._watchdog = Watchdog(board, post, limit, end)
-            self._watchdog.start()
-        node.free()
-
-    def close(self) -> None:
-        """End it, before any rank leaves."""
-        if self._witness is not None:
-            self._witness.dismiss()
-        if self._watchdog is not None:
-            self._watchdog.close()
-        self._comm.barrier()
 
 
 def _report(closing: "Closing", log: Log, as_json: bool) -> None:

@@ -108,6 +108,12 @@ class Board:
         """Where this rank shows that it lives: uint64[3], for `Clock.pulse`."""
         return self._memory[WORDS * self.slot : WORDS * self.slot + 3]
 
+    def close(self) -> None:
+        """Give the files back, once nobody shows or looks any more."""
+        self._memory.release()
+        os.close(self._pulses)
+        os.close(self.stacks)
+
     def read(self) -> list[Rank]:
         """Return what is seen of all ranks of the node."""
         words = self._memory.tolist()

@@ -31,7 +31,7 @@ LAYERS = (
     ("planning", "stops", "status", "watchdog", "witness"),
     ("changes", "run_directory"),
     ("session",),
-    ("closing", "snapshots"),
+    ("closing", "guards", "snapshots"),
     ("driver", "prepare"),
     ("studies", "doctor", "interactive", "slurm"),
     ("parallel",),
