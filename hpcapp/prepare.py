@@ -17,7 +17,7 @@ from hpcapp.device import open_device
 from hpcapp.errors import ConfigError, ResultError, RunDirectoryError
 from hpcapp.failure import mark_finished, read_status
 from hpcapp.log import Log
-from hpcapp.problem import Problem, read_problem
+from hpcapp.problem import Problem, check_version, parse_problem, read_problem
 from hpcapp.run_directory import CONFIG, Keeper, clear_after, inspect
 from hpcapp.session import Finished, Machine, Session, check, survey
 from hpcapp.snapshots import check_snapshots
@@ -53,6 +53,8 @@ class Request:
         The command line, for the record.
     environ : mapping
         The process environment.
+    text : str or None
+        What stands in the file, where that is known: `config` is then only its name.
     """
 
     config: str
@@ -62,6 +64,7 @@ class Request:
     resume: bool = False
     command: str = ""
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    text: str | None = None
 
 
 def prepare(
@@ -297,6 +300,9 @@ def _read_whole(request: Request) -> Problem:
     if request.config:
         given = request.directory
         option = None if given is None else ("--output", given)
+        if request.text is not None:
+            name = request.config
+            return parse_problem(request.text, name, settings, environ, option)
         return read_problem(request.config, settings, environ, option)
     directory = request.directory or ""
     config = os.path.join(directory, CONFIG)

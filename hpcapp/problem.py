@@ -121,15 +121,7 @@ def read_problem(
     ConfigError
         One message with every fault.
     """
-    source = read_yaml(path)
-    environ = os.environ if environ is None else environ
-    apply_settings(source, settings, environ)
-    if directory is not None:
-        option, name = directory
-        # as YAML reads it, whatever is in it
-        quoted = "'" + name.replace("'", "''") + "'"
-        source.override(*parse_override(f"output.directory={quoted}", option))
-    return _problem(source, environ)
+    return _complete(read_yaml(path), settings, environ, directory)
 
 
 def parse_problem(
@@ -137,12 +129,10 @@ def parse_problem(
     name: str,
     settings: tuple[str, ...] = (),
     environ: Mapping[str, str] | None = None,
+    directory: tuple[str, str] | None = None,
 ) -> Problem:
     """Validate the text of a configuration; like `read_problem`."""
-    source = parse_yaml(text, name)
-    environ = os.environ if environ is None else environ
-    apply_settings(source, settings, environ)
-    return _problem(source, environ)
+    return _complete(parse_yaml(text, name), settings, environ, directory)
 
 
 def check_version(source: Source) -> None:
@@ -203,7 +193,19 @@ def _represent_text(representer: Any, text: str) -> Any:
     return representer.represent_scalar("tag:yaml.org,2002:str", text, style)
 
 
-def _problem(source: Source, environ: Mapping[str, str]) -> Problem:
+def _complete(
+    source: Source,
+    settings: tuple[str, ...],
+    environ: Mapping[str, str] | None,
+    directory: tuple[str, str] | None,
+) -> Problem:
+    environ = os.environ if environ is None else environ
+    apply_settings(source, settings, environ)
+    if directory is not None:
+        option, name = directory
+        # as YAML reads it, whatever is in it
+        quoted = "'" + name.replace("'", "''") + "'"
+        source.override(*parse_override(f"output.directory={quoted}", option))
     check_version(source)
     name = source.values.get("workload")
     if name is None:
