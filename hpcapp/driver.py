@@ -254,6 +254,8 @@ class _Run:
 
     def _report(self, step: Step) -> None:
         self.work += step.work
+        if self.session.on_step is not None:
+            self.session.on_step(step)
         if self.status is not None:
             fraction, note, now = step.fraction, step.note, time.monotonic()
             self.progress.update(fraction, note, step.work)

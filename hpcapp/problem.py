@@ -202,9 +202,9 @@ def _complete(
     environ = os.environ if environ is None else environ
     apply_settings(source, settings, environ)
     if directory is not None:
-        option, name = directory
+        option, folder = directory
         # as YAML reads it, whatever is in it
-        quoted = "'" + name.replace("'", "''") + "'"
+        quoted = "'" + folder.replace("'", "''") + "'"
         source.override(*parse_override(f"output.directory={quoted}", option))
     check_version(source)
     name = source.values.get("workload")

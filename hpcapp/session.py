@@ -2,7 +2,7 @@
 """What a run works with and how it ends: plain descriptions, no crank."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from hpcapp.problem import Problem
 from hpcapp.run_directory import RunDirectory
 from hpcapp.stops import Stops
 from hpcapp.store.reader import Saved
-from hpcapp.workload import Answer
+from hpcapp.workload import Answer, Step
 
 if TYPE_CHECKING:
     from hpcapp.mpi.comm import Comm
@@ -96,6 +96,8 @@ class Session:
         For the history of the file.
     inputs : list of dict
         What the input files can be recognised by, as of the start.
+    on_step : callable or None
+        Told each step of this rank.
     """
 
     comm: "Comm"
@@ -109,6 +111,7 @@ class Session:
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
     command: str = ""
     inputs: list[dict[str, Any]] = field(default_factory=list)
+    on_step: Callable[[Step], object] | None = None
 
 
 @dataclass(frozen=True)

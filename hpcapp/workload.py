@@ -68,11 +68,14 @@ class Step:
         A few words for the progress line, such as the residual.
     work : float
         Work that all ranks have done in this step, in the workload's `unit`.
+    value : float or None
+        Of what the workload calls `watched`, at this step; the same on all ranks.
     """
 
     fraction: float
     note: str = ""
     work: float = 0.0
+    value: float | None = None
 
 
 @dataclass(frozen=True)
@@ -145,6 +148,8 @@ class Workload(ABC):
         that there is no instance to ask.
     tuning : frozenset of str
         Parameters that change no number and may change when a run goes on.
+    watched : str
+        What one looks at while it computes, such as the residual; "" for nothing.
 
     Notes
     -----
@@ -159,6 +164,7 @@ class Workload(ABC):
     unit: ClassVar[str] = "steps"
     growing: ClassVar[str] = ""
     tuning: ClassVar[frozenset[str]] = frozenset()
+    watched: ClassVar[str] = ""
 
     def __init__(self, parameters: Any, run: Run) -> None:
         self.parameters = parameters

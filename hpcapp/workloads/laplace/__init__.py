@@ -52,6 +52,7 @@ class Laplace(Workload):
     Parameters: ClassVar[type[Model]] = Parameters
     summary: ClassVar[str] = "Laplace and Poisson equation on a rectangle"
     unit: ClassVar[str] = "updates"
+    watched: ClassVar[str] = "residual"
     tuning: ClassVar[frozenset[str]] = frozenset({"halo_depth", "join_below"})
 
     def __init__(self, parameters: Any, run: Run) -> None:
@@ -240,7 +241,8 @@ class Laplace(Workload):
             relative = found.residual / float(state["initial_residual"])
             residuals = [*residuals, relative]
             self._record(ctx, solver, iterations, residuals, found)
-            yield Step(self._fraction(state), f"residual {relative:.2e}", work)
+            note = f"residual {relative:.2e}"
+            yield Step(self._fraction(state), note, work, relative)
 
     def answer(self, state: State) -> Answer:
         """Return residual, error bound and sweeps."""

@@ -57,6 +57,7 @@ class MonteCarlo(Workload):
     Parameters: ClassVar[type[Model]] = Parameters
     summary: ClassVar[str] = "Monte Carlo estimates: pi, integrals, random walks"
     unit: ClassVar[str] = "samples"
+    watched: ClassVar[str] = "estimate"
 
     def __init__(self, parameters: Any, run: Run) -> None:
         super().__init__(parameters, run)
@@ -125,7 +126,8 @@ class MonteCarlo(Workload):
             self.estimator.advance(ctx, done, last)
             count, done = last - done, last
             self._record(state, done)
-            yield Step(done / n, self._note(state), float(count))
+            value = float(state["estimate"])
+            yield Step(done / n, self._note(state), float(count), value)
 
     def answer(self, state: State) -> Answer:
         """Return the estimate and its standard error."""

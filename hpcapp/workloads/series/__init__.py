@@ -37,6 +37,7 @@ class Series(Workload):
     Parameters: ClassVar[type[Model]] = Parameters
     summary: ClassVar[str] = "sum of a slowly converging series"
     unit: ClassVar[str] = "terms"
+    watched: ClassVar[str] = "sum"
 
     def domain(self) -> Domain:
         """Return the terms, which are dealt out in pieces."""
@@ -115,8 +116,8 @@ class Series(Workload):
                 marks = np.append(marks, done)
                 partial = np.append(partial, state["value"])
             state["mark"], state["partial"] = marks, partial
-            note = f"sum {float(state['value']):.15g}"
-            yield Step(done / n, note, float(count))
+            value = float(state["value"])
+            yield Step(done / n, f"sum {value:.15g}", float(count), value)
 
     def _record(self, state: State, total: np.ndarray, done: int) -> None:
         """Make the state complete but for the marks."""
