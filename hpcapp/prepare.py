@@ -17,7 +17,7 @@ from hpcapp.device import open_device
 from hpcapp.errors import ConfigError, ResultError, RunDirectoryError
 from hpcapp.failure import mark_finished, read_status
 from hpcapp.log import Log
-from hpcapp.problem import Problem, check_version, parse_problem, read_problem
+from hpcapp.problem import Problem, parse_problem, read_problem
 from hpcapp.run_directory import CONFIG, Keeper, clear_after, inspect
 from hpcapp.session import Finished, Machine, Session, check, survey
 from hpcapp.snapshots import check_snapshots

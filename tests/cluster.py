@@ -268,7 +268,9 @@ class Cluster:
             "MaxNodes=2 DefaultTime=10 State=UP\n"
         )
         for name in partitions:
-            text += f"PartitionName={name} Nodes=large[1-66] MaxTime=UNLIMITED State=UP\n"
+            text += (
+                f"PartitionName={name} Nodes=large[1-66] MaxTime=UNLIMITED State=UP\n"
+            )
         (folder / "slurm.conf").write_text(text)
         (folder / "gres.conf").write_text(gpus)
         # with the tree fence of Slurm 22.05, ranks that arrive late die in MPI_Init
