@@ -265,13 +265,13 @@ class Comm:
         sizes = self.all(values.size)
         if not self.root:
             for part in _pieces(values, piece):
-                self.raw.Send(part, 0)
+                self.send(part, 0)
             return None
         collected = [np.empty(size, values.dtype) for size in sizes]
         collected[0][:] = values
         for source in range(1, self.size):
             for part in _pieces(collected[source], piece):
-                self.raw.Recv(part, source)
+                self.receive(part, source)
         return collected
 
     def scatter(
@@ -295,12 +295,12 @@ class Comm:
             self.broadcast([(part.size, part.dtype.str) for part in parts])
             for target in range(1, self.size):
                 for part in _pieces(np.ascontiguousarray(parts[target]), piece):
-                    self.raw.Send(part, target)
+                    self.send(part, target)
             return np.array(parts[0])
         size, dtype = self.broadcast([(0, "")])[self.rank]
         mine = np.empty(size, dtype)
         for part in _pieces(mine, piece):
-            self.raw.Recv(part, 0)
+            self.receive(part, 0)
         return mine
 
     def stack(self, values: np.ndarray) -> np.ndarray | None:
@@ -350,11 +350,13 @@ class Comm:
 
     def send(self, part: np.ndarray, target: int) -> None:
         """Send a contiguous array; returns when the target has taken it."""
-        self.raw.Ssend(part, target)
+        with self.clock.waiting():
+            self.raw.Ssend(part, target)
 
     def receive(self, part: np.ndarray, source: int) -> None:
         """Receive into a contiguous array."""
-        self.raw.Recv(part, source)
+        with self.clock.waiting():
+            self.raw.Recv(part, source)
 
     def abort(self, code: int) -> NoReturn:
         """End all ranks of the job at once; does not return."""
