@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from hpcapp.errors import HpcappError
-from hpcapp.store.checkpoints import find_result, last_checkpoint
+from hpcapp.store.checkpoints import completed_checkpoint, find_result, last_checkpoint
 
 __all__ = [
     "Failure",
@@ -150,20 +150,23 @@ def advise(directory: str, size: int) -> str:
     -------
     str
         With the name of the last checkpoint, its age and a command; with that of the
-        result, from which an extension goes on, where there is no checkpoint.
+        result, from which an extension goes on, where there is no checkpoint; with the
+        reason where checkpoints cannot be looked at.
     """
-    path = last_checkpoint(directory)
+    command = _command(directory, size)
+    try:
+        path = completed_checkpoint(directory)
+    except HpcappError as error:
+        return f"{error}; once it can be, go on with: {command}"
     result = find_result(directory)
     if path is None and result:
-        return f"{result} is whole; go on from it with: {_command(directory, size)}"
+        return f"{result} is whole; go on from it with: {command}"
     if path is None:
         return f"{directory}: there is no checkpoint; start the run again"
     age = ""
     with suppress(OSError):
         age = f" ({time.time() - os.stat(path).st_mtime:.0f} s old)"
-    return (
-        f"the last checkpoint is {path}{age}; go on with: {_command(directory, size)}"
-    )
+    return f"the last checkpoint is {path}{age}; go on with: {command}"
 
 
 def one_line(error: BaseException) -> str:

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 from hpcapp.changes import inputs_of, refuse_changes, refuse_inputs
 from hpcapp.device import open_device
 from hpcapp.errors import ConfigError, ResultError, RunDirectoryError
-from hpcapp.failure import mark_finished, read_status
+from hpcapp.failure import read_status
 from hpcapp.log import Log
 from hpcapp.problem import Problem, parse_problem, read_problem
-from hpcapp.run_directory import CONFIG, Keeper, clear_after, inspect
+from hpcapp.run_directory import CONFIG, Keeper, inspect, settle
 from hpcapp.session import Finished, Machine, Session, check, survey
 from hpcapp.snapshots import check_snapshots
 from hpcapp.stops import Stops, job_end
@@ -192,12 +192,12 @@ def _load(
         return None
     if refuse_changes(problem, path):
         log.info(f"{keeper.path}: finished already, and nothing more is asked for")
-        _settle(path, keeper)
+        _settle(keeper)
         return Finished(keeper.path, path, load_attributes(path))
     return load_saved(path, problem.workload.fields())
 
 
-def _settle(result: str, keeper: Keeper) -> None:
+def _settle(keeper: Keeper) -> None:
     """Do what a kill between the result and the end of its run has left undone."""
     known = read_status(keeper.path) or {}
     if known.get("state") == "finished" and not find_checkpoints(keeper.path):
@@ -205,8 +205,7 @@ def _settle(result: str, keeper: Keeper) -> None:
     # what may not be written stays as it is
     with suppress(OSError, ConfigError):
         keeper.take(force=False, keep=True)
-        clear_after(result)
-        mark_finished(keeper.path)
+        settle(keeper.path)
 
 
 def _check_result(comm: "Comm", problem: Problem, saved: Saved) -> None:

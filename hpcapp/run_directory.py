@@ -8,9 +8,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from hpcapp.errors import ConfigError, HpcappError, RunDirectoryError
+from hpcapp.errors import ConfigError, HpcappError, ResultError, RunDirectoryError
+from hpcapp.failure import mark_finished, read_status
 from hpcapp.status import Lock
 from hpcapp.store.checkpoints import RESULTS, find_checkpoints, find_result, prune
+from hpcapp.store.reader import load_attributes
 from hpcapp.store.snapshots import SNAPSHOTS
 from hpcapp.trace import TRACE
 
@@ -21,6 +23,8 @@ __all__ = [
     "RunDirectory",
     "clear_after",
     "inspect",
+    "is_complete",
+    "settle",
     "take",
 ]
 
@@ -28,6 +32,8 @@ CONFIG, STATUS, LOG = "run.yaml", "status.json", "log.txt"
 # what `hpcapp plot` makes of the result
 PICTURE = "plot.png"
 OWN_FILES = (*RESULTS.values(), CONFIG, STATUS, LOG, SNAPSHOTS, TRACE)
+# what a job leaves that fails or is killed: half-written files, marks of a stall
+LEFTOVERS = ("crash-*.json*", ".*.part", f"{CONFIG}*.part", f"{STATUS}*.part")
 
 
 @dataclass(frozen=True)
@@ -140,6 +146,47 @@ def clear_after(result: str) -> str:
     return ""
 
 
+def is_complete(path: str) -> bool:
+    """Tell whether the result is all that the run that stands there was to give.
+
+    A kill may have come before the run could say so and remove its checkpoints.
+
+    Parameters
+    ----------
+    path : str
+        The run directory.
+    """
+    result = find_result(path)
+    if not result:
+        return False
+    try:
+        text = Path(path, CONFIG).read_text(encoding="utf-8")
+        found = load_attributes(result)
+    except (OSError, UnicodeError, ResultError):
+        return False
+    # a run that extends its result is not: its configuration is another one
+    is_result = found.get("hpcapp_state") == "finished"
+    return is_result and found.get("hpcapp_config") == text
+
+
+def settle(path: str) -> None:
+    """Do for a run that is complete what a kill has left undone; under the lock.
+
+    Parameters
+    ----------
+    path : str
+        The run directory.
+
+    Raises
+    ------
+    OSError
+        If something cannot be removed, or status.json not be written.
+    """
+    _clear_leftovers(path)
+    clear_after(find_result(path))
+    mark_finished(path)
+
+
 def inspect(path: str, force: bool, resume: bool) -> str | None:
     """Tell what to go on from, without touching anything.
 
@@ -170,7 +217,7 @@ def inspect(path: str, force: bool, resume: bool) -> str | None:
     checkpoints = find_checkpoints(path)
     if checkpoints and resume:
         return checkpoints[0][1]
-    if checkpoints and not force:
+    if checkpoints and not force and not is_complete(path):
         raise RunDirectoryError(
             f"{path}: holds an unfinished run with a checkpoint; go on with: "
             f"hpcapp resume {shlex.quote(path)} (or start anew with --force, "
@@ -230,11 +277,11 @@ def take(path: str, force: bool, keep: bool, lock: Lock | None = None) -> RunDir
         # looked at again under the lock: another run may just have ended
         if not force and not keep:
             inspect(path, force, resume=False)
+            told = (read_status(path) or {}).get("state") == "finished"
+            if not (told and not find_checkpoints(path)) and is_complete(path):
+                settle(path)
         if keep:
-            # a stall ends a job before it can take its marks away
-            for pattern in ("crash-*.json", ".stall-*.part"):
-                for old in Path(path).glob(pattern):
-                    old.unlink(missing_ok=True)
+            _clear_leftovers(path)
         elif force:
             _remove(path)
         elif find_result(path):
@@ -265,12 +312,18 @@ def _is_run(path: str) -> bool:
 
 
 def _own(path: str) -> list[str]:
-    crashes = [p.name for p in Path(path).glob("crash-*.json")]
-    leftovers = [p.name for p in Path(path).glob(".*.part")]
-    leftovers += [f"{name}.part" for name in (CONFIG, STATUS)]
     # without a run's result a picture of that name is somebody else's
     plotted = _is_run(path) and bool(find_result(path))
-    return [*OWN_FILES, *crashes, *leftovers, *([PICTURE] if plotted else [])]
+    return [*OWN_FILES, *_leftovers(path), *([PICTURE] if plotted else [])]
+
+
+def _clear_leftovers(path: str) -> None:
+    for name in _leftovers(path):
+        Path(path, name).unlink(missing_ok=True)
+
+
+def _leftovers(path: str) -> list[str]:
+    return [p.name for pattern in LEFTOVERS for p in Path(path).glob(pattern)]
 
 
 def _remove(path: str) -> None:

@@ -4,9 +4,11 @@
 import errno
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
+import time
 import types
 
 import pytest
@@ -20,6 +22,7 @@ from hpcapp.mpi.comm import Comm
 from hpcapp.parallel import _Job
 from hpcapp.status import Status
 from hpcapp.stops import Stops
+from hpcapp.studies.standing import find_standing
 
 SMALL = "configs/small/laplace.yaml"
 
@@ -117,7 +120,8 @@ def test_a_job_ends_where_its_checkpoints_cannot_be_listed(
     assert read_status(tmp_path)["state"] == "failed"
     said = capsys.readouterr().err
     assert said.splitlines()[-1] == (
-        f"hpcapp: {tmp_path}: there is no checkpoint; start the run again"
+        f"hpcapp: {tmp_path}/checkpoints: cannot be read: {os.strerror(code)}; once it "
+        f"can be, go on with: mpirun -np 2 python -m hpcapp resume {tmp_path}"
     )
 
 
@@ -248,27 +252,80 @@ main()
 """
 
 
-def test_a_run_killed_after_its_result_has_finished(root, tmp_path):
-    def run(*arguments):
-        return subprocess.run(
-            [sys.executable, *arguments],
-            cwd=root,
-            env={**os.environ, "PYTHONPATH": str(root)},
-            text=True,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-        )
+def alone(root, *arguments):
+    """Run hpcapp, or a script, on one rank."""
+    return subprocess.run(
+        [sys.executable, *map(str, arguments)],
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": str(root)},
+        text=True,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+    )
 
-    options = ["-o", str(tmp_path), "--set", "checkpoint.every=0.001 s"]
-    done = run("-c", KILLED, "run", SMALL, *options)
+
+@pytest.fixture(scope="module")
+def killed(root, tmp_path_factory):
+    """Return the directory of a run that was killed when its result was whole."""
+    target = tmp_path_factory.mktemp("killed") / "r"
+    options = ["-o", target, "--set", "checkpoint.every=0.001 s"]
+    done = alone(root, "-c", KILLED, "run", SMALL, *options)
     assert done.returncode == 9, done.stderr
-    result = tmp_path / "result.nc"
+    assert list((target / "checkpoints").iterdir())
+    # the witness, which outlives it, has the last word
+    until = time.monotonic() + 60
+    while read_status(target)["state"] == "running" and time.monotonic() < until:
+        time.sleep(0.05)
+    return target
+
+
+def test_a_run_killed_after_its_result_has_finished(root, killed, tmp_path):
+    target = tmp_path / "r"
+    shutil.copytree(killed, target)
+    result = target / "result.nc"
     before = result.stat().st_mtime_ns
-    assert list((tmp_path / "checkpoints").iterdir())
-    done = run("-m", "hpcapp", "resume", str(tmp_path))
+    standing = find_standing(str(target))
+    assert standing.state == "finished"
+    assert standing.text().splitlines()[-2:] == [
+        str(result),
+        "it was killed before it could remove its checkpoints: the next run or resume "
+        "there does",
+    ]
+    done = alone(root, "-m", "hpcapp", "resume", target)
     assert done.returncode == 0, done.stderr
     assert "finished already, and nothing more is asked for" in done.stderr
     assert result.stat().st_mtime_ns == before
-    names = sorted(path.name for path in tmp_path.iterdir())
+    names = sorted(path.name for path in target.iterdir())
     assert names == ["log.txt", "result.nc", "run.yaml", "status.json"]
-    assert read_status(tmp_path)["state"] == "finished"
+    assert read_status(target)["state"] == "finished"
+
+
+def test_a_run_killed_after_its_result_is_moved_as_a_finished_one(
+    root, killed, tmp_path
+):
+    target, moved = tmp_path / "r", tmp_path / "r.1"
+    shutil.copytree(killed, target)
+    before = (target / "result.nc").stat().st_mtime_ns
+    done = alone(root, "-m", "hpcapp", "run", SMALL, "-o", target)
+    assert done.returncode == 0, done.stderr
+    assert f"{target}: the finished run there is now in {moved}" in done.stderr
+    for folder in (target, moved):
+        names = sorted(path.name for path in folder.iterdir())
+        assert names == ["log.txt", "result.nc", "run.yaml", "status.json"]
+        assert read_status(folder)["state"] == "finished"
+    assert (moved / "result.nc").stat().st_mtime_ns == before
+
+
+def test_a_run_killed_while_it_extends_its_result_has_not_finished(
+    root, killed, tmp_path
+):
+    target = tmp_path / "r"
+    shutil.copytree(killed, target)
+    config = target / "run.yaml"
+    text = config.read_text()
+    config.write_text(text.replace("max_iterations: ", "max_iterations: 9"))
+    assert config.read_text() != text
+    assert find_standing(str(target)).state == "failed"
+    done = alone(root, "-m", "hpcapp", "run", SMALL, "-o", target)
+    assert done.returncode == 2
+    assert "holds an unfinished run with a checkpoint; go on with" in done.stderr

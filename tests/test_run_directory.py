@@ -3,13 +3,16 @@
 
 import os
 
+import netCDF4
 import pytest
 
 from hpcapp.errors import ConfigError, Exit, HpcappError, RunDirectoryError
+from hpcapp.failure import read_status
 from hpcapp.run_directory import (
     OWN_FILES,
     clear_after,
     inspect,
+    is_complete,
     take,
 )
 from hpcapp.status import Lock
@@ -182,10 +185,53 @@ def test_resume_goes_on_from_the_newest_checkpoint_and_leaves_everything(tmp_pat
 def test_resume_removes_what_a_failure_left(tmp_path):
     path = make_run(tmp_path / "run", result=False, checkpoints=1)
     before = contents(path)
-    for name in ("crash-rank3.json", ".stall-0123-n7.part"):
+    names = ("crash-rank3.json", "crash-rank3.json.77.part", "status.json.77.part")
+    names += (".stall-0123-n7.part", ".result.nc.part", "run.yaml.part")
+    names += (".probe-x1_9.part",)
+    for name in names:
         write(tmp_path / "run" / name, "gone")
     take(path, force=False, keep=True).lock.release()
     assert contents(path) == before
+
+
+def killed_after_its_result(directory, config="the same"):
+    """Lay out what a kill leaves between the result and the end of its run."""
+    make_run(directory, result=False, checkpoints=2)
+    write(directory / "run.yaml", "the same")
+    write(directory / "status.json", '{"state": "failed", "error": "killed"}')
+    write(directory / "crash-rank0.json")
+    with netCDF4.Dataset(directory / "result.nc", "w") as file:
+        file.setncatts({"hpcapp_config": config, "hpcapp_state": "finished"})
+    return str(directory)
+
+
+def test_run_that_was_killed_after_its_result_is_moved_as_a_finished_one(tmp_path):
+    path = killed_after_its_result(tmp_path / "run")
+    assert is_complete(path)
+    assert inspect(path, force=False, resume=False) is None
+    held = take(path, force=False, keep=False)
+    held.lock.release()
+    assert held.moved == f"{path}.1"
+    assert os.listdir(path) == []
+    assert sorted(os.listdir(held.moved)) == [
+        *("log.txt", "result.nc", "run.yaml", "status.json")
+    ]
+    assert read_status(held.moved)["state"] == "finished"
+    assert "error" not in read_status(held.moved)
+
+
+def test_run_that_was_killed_while_it_extended_its_result_is_unfinished(tmp_path):
+    path = killed_after_its_result(tmp_path / "run", "fewer samples")
+    assert not is_complete(path)
+    with pytest.raises(RunDirectoryError, match="holds an unfinished run"):
+        take(path, force=False, keep=False)
+    assert sorted(os.listdir(tmp_path)) == ["run"]
+
+
+def test_what_is_no_result_completes_no_run(tmp_path):
+    path = make_run(tmp_path / "run")
+    assert not is_complete(path)
+    assert not is_complete(str(tmp_path))
 
 
 def test_resume_starts_where_there_is_no_checkpoint(tmp_path):

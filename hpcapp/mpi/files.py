@@ -215,7 +215,7 @@ def probe(comm: "Comm", directory: str) -> str:
 
 def _create(directory: str) -> tuple[str, str]:
     try:
-        descriptor, path = tempfile.mkstemp(prefix=".probe-", dir=directory)
+        descriptor, path = tempfile.mkstemp(".part", ".probe-", directory)
     except OSError as error:
         return "", f"{directory}: {error.strerror}"
     os.close(descriptor)

@@ -10,6 +10,7 @@ from hpcapp.errors import HpcappError
 __all__ = [
     "RESULTS",
     "checkpoint_path",
+    "completed_checkpoint",
     "discard",
     "find_checkpoints",
     "find_result",
@@ -72,17 +73,49 @@ def manifest_path(path: str) -> str:
     return f"{os.path.splitext(path)[0]}.json"
 
 
-def last_checkpoint(directory: str) -> str | None:
+def completed_checkpoint(directory: str) -> str | None:
     """Return the newest checkpoint that was completed; damage is not looked for.
 
-    Whoever asks has a failure to tell of, or only looks: a folder that cannot be
-    read has none.
+    Parameters
+    ----------
+    directory : str
+        The run directory.
+
+    Returns
+    -------
+    str or None
+        Its path.
+
+    Raises
+    ------
+    HpcappError
+        If there are some that cannot be looked at.
+    """
+    for _, path in find_checkpoints(directory):
+        if _stands(path) and _stands(manifest_path(path)):
+            return path
+    return None
+
+
+def last_checkpoint(directory: str) -> str | None:
+    """Return the newest completed checkpoint, None if there are none to be seen.
+
+    Whoever asks has a failure to tell of, or only looks: `completed_checkpoint` says
+    why none is seen.
     """
     with suppress(HpcappError):
-        for _, path in find_checkpoints(directory):
-            if os.path.exists(path) and os.path.exists(manifest_path(path)):
-                return path
+        return completed_checkpoint(directory)
     return None
+
+
+def _stands(path: str) -> bool:
+    try:
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise HpcappError(f"{path}: cannot be read: {error.strerror}") from None
+    return True
 
 
 def new_checkpoint(directory: str) -> str:

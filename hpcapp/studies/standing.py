@@ -13,6 +13,7 @@ from typing import Any
 from hpcapp.errors import RunDirectoryError
 from hpcapp.failure import advise, read_status
 from hpcapp.log import duration, scaled
+from hpcapp.run_directory import is_complete
 from hpcapp.status import SILENCE
 from hpcapp.store.checkpoints import find_result, last_checkpoint
 
@@ -29,7 +30,8 @@ class Standing:
     Parameters
     ----------
     state : {"running", "finished", "stopped", "failed", "dead"}
-        As status.json says; "dead" where it says running and nobody is.
+        As status.json says; "dead" where it says running and nobody is; "finished" too
+        where a run was killed between its result and the end of its clearing up.
     directory : str
         The run directory.
     facts : dict
@@ -67,6 +69,11 @@ class Standing:
         lines = [f"{head}: {self._state()}", self._progress()]
         if self.state == "finished":
             lines.append(find_result(self.directory) or "its result is gone")
+            if self.checkpoint is not None:
+                lines.append(
+                    "it was killed before it could remove its checkpoints: the next "
+                    "run or resume there does"
+                )
         elif self.state != "running" or self.checkpoint is not None:
             lines.append(advise(self.directory, size))
         return "\n".join(line for line in [*lines, *self._chain()] if line)
@@ -153,6 +160,8 @@ def find_standing(directory: str) -> Standing:
         facts = read_status(directory) or facts
         state = str(facts.get("state", "?"))
         state = "dead" if state == "running" else state
+    if state in ("dead", "failed") and is_complete(directory):
+        state, facts = "finished", {**facts, "fraction": 1.0}
     return Standing(state, directory, facts, last_checkpoint(directory))
 
 

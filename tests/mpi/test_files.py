@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Writers: blocks of any shape on any rank arrive where they belong."""
 
+from pathlib import Path
+
 import h5py
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from hpcapp.checksum import checksum_array
 from hpcapp.decomposition import Block, Domain, Layout
 from hpcapp.errors import HpcappError, RunDirectoryError
 from hpcapp.fields import Field, Part, State
+from hpcapp.mpi import files as module
 from hpcapp.mpi.files import blind_ranks, probe
 from hpcapp.mpi.world import host
 from hpcapp.store.collective import missing
@@ -278,6 +281,13 @@ def test_pieces_may_end_within_rows_and_planes(
 def test_probe_accepts_a_good_folder_and_names_a_missing_one(comm, folder):
     assert probe(comm, str(folder)) == ""
     assert "No such file" in probe(comm, str(folder / "missing"))
+
+
+def test_what_a_probe_that_is_killed_leaves_is_known_as_a_leftover(folder):
+    path = Path(module._create(str(folder))[0])
+    # what a run directory is cleared of
+    assert path in folder.glob(".*.part")
+    path.unlink()
     assert not list(folder.glob(".*"))
 
 
