@@ -5,7 +5,7 @@ import os
 import re
 from collections.abc import Sequence
 
-from hpcapp.errors import ConfigError
+from hpcapp.errors import ConfigError, PlanError
 from hpcapp.planning import check_memory, make_plan
 from hpcapp.problem import Problem, read_problem
 from hpcapp.slurm.request import Job
@@ -66,7 +66,23 @@ def _fit(problem: Problem, job: Job) -> str:
         for _ in range(job.ranks)
     ]
     plan = make_plan(problem, len(nodes))
-    return check_memory(problem, plan, nodes, dict.fromkeys(nodes, memory << 20))
+    warning = check_memory(problem, plan, nodes, dict.fromkeys(nodes, memory << 20))
+    share = _share(job, memory)
+    if warning or share == memory:
+        return warning
+    try:
+        return check_memory(problem, plan, nodes, dict.fromkeys(nodes, share << 20))
+    except PlanError as error:
+        cores = f"{job.ranks * job.threads} of {job.queue.node.cores} cores"
+        return f"{error} (a job of {cores} has so much where nodes are shared)"
+
+
+def _share(job: Job, memory: int) -> int:
+    """Return how much a job gets where it shares the node with others, in MiB."""
+    alone = ("--exclusive", "--mem")
+    if any(option.startswith(alone) for option in job.queue.header):
+        return memory
+    return memory * job.ranks * job.threads // job.queue.node.cores
 
 
 def _granted(job: Job) -> int | None:

@@ -173,7 +173,7 @@ class Gpu(Facts):
         (), "options of srun that give each rank its own", ""
     )
     counts: tuple[Count, ...] = parameter(
-        (), "how many of a node a job may have; none: any number", ""
+        (), "how many a job may have, or a multiple of the last; none: any number", ""
     )
     cores: Count | None = parameter(None, "that a job must ask for with each GPU")
     refused: Text = parameter("", "why CUDA does not run there, and what does", "")

@@ -10,7 +10,7 @@ from hpcapp.errors import ConfigError
 from hpcapp.slurm.profile import Environment, Gpu, Profile, Queue
 from hpcapp.slurm.times import clock
 
-__all__ = ["Job", "Request", "choose"]
+__all__ = ["Job", "Request", "check_name", "choose"]
 
 HOUR = 3600.0
 
@@ -126,7 +126,8 @@ def choose(request: Request, profile: Profile, environ: Mapping[str, str]) -> Jo
     Raises
     ------
     ConfigError
-        If the site does not allow it: nodes, time, account, GPUs, layout.
+        If the site does not allow it: nodes, time, account, GPUs, layout; if
+        ``SBATCH_ACCOUNT`` is no name.
     """
     queue, unknown = _queue(request, profile)
     queue = _laid_out(request, queue, profile)
@@ -293,17 +294,19 @@ def _laid_out(request: Request, queue: Queue, profile: Profile) -> Queue:
             f"queue {queue.name} of site {profile.site}: one rank for each"
         )
     if queue.gpu is not None:
-        _gpus_fit(ranks, threads, queue.gpu, f"in queue {queue.name} of {profile.site}")
+        where = f"in queue {queue.name} of {profile.site}"
+        _gpus_fit(request.nodes, ranks, threads, queue.gpu, where)
     layout = queue.layout.model_copy(update={"ranks": ranks, "threads": threads})
     return queue.model_copy(update={"layout": layout})
 
 
-def _gpus_fit(ranks: int, threads: int, gpu: Gpu, where: str) -> None:
-    if gpu.counts and ranks not in gpu.counts:
+def _gpus_fit(nodes: int, ranks: int, threads: int, gpu: Gpu, where: str) -> None:
+    total = nodes * ranks
+    if gpu.counts and total not in gpu.counts and total % gpu.counts[-1]:
         counts = ", ".join(map(str, gpu.counts))
         raise ConfigError(
-            f"--ranks {ranks}: must be one of {counts} {where}: GPUs of a node, a rank "
-            "for each"
+            f"--nodes {nodes} --ranks {ranks}: ranks in all must be one of {counts} or "
+            f"a multiple of {gpu.counts[-1]} {where}: GPUs of a job, a rank for each"
         )
     if gpu.cores is not None and threads != gpu.cores:
         raise ConfigError(
@@ -315,6 +318,8 @@ def _account(
     request: Request, profile: Profile, queue: Queue, environ: Mapping[str, str]
 ) -> str:
     account = request.account or environ.get("SBATCH_ACCOUNT", "")
+    if not request.account:
+        check_name("SBATCH_ACCOUNT", account)
     rule, suffix = profile.account, queue.account_suffix or ""
     example = f", such as {rule.example}{suffix}" if rule.example else ""
     if not account and rule.needed:
@@ -333,6 +338,25 @@ def _account(
             f"site {profile.site}{example}"
         )
     return account
+
+
+def check_name(option: str, value: str) -> None:
+    """Check that an option of sbatch is one word.
+
+    Parameters
+    ----------
+    option : str
+        Where it comes from.
+    value : str
+        "" is allowed.
+
+    Raises
+    ------
+    ConfigError
+        If it has blanks or cannot be printed: it would end the option.
+    """
+    if not value.isprintable() or any(char.isspace() for char in value):
+        raise ConfigError(f"{option}: must be a name, got {value!r}")
 
 
 def _filled(text: str, account: str) -> str:

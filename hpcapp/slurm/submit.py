@@ -10,7 +10,7 @@ from typing import Any
 from hpcapp.errors import ConfigError, Exit
 from hpcapp.slurm.call import call_slurm
 from hpcapp.slurm.fitting import fit_problems
-from hpcapp.slurm.request import Request, choose
+from hpcapp.slurm.request import Request, check_name, choose
 from hpcapp.slurm.script import Subject, batch_script, interactive_text
 from hpcapp.slurm.sites import doubts, read_profile
 from hpcapp.slurm.times import parse_time
@@ -41,9 +41,7 @@ def read_request(options: Any) -> Request:
         if value is not None and value < 1:
             raise ConfigError(f"--{name}: must be >= 1, got {value}")
     for name in ("account", "partition", "qos", "reservation", "mpi"):
-        value = getattr(options, name) or ""
-        if not value.isprintable() or any(char.isspace() for char in value):
-            raise ConfigError(f"--{name}: must be a name, got {value!r}")
+        check_name(f"--{name}", getattr(options, name) or "")
     return Request(
         nodes=options.nodes,
         account=options.account or "",

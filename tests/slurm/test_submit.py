@@ -249,7 +249,12 @@ def test_work_by_hand_runs_what_a_job_would_run(submit):
         ),
         (
             "--site alliance --account a --queue trillium-gpu --gpu --ranks 2",
-            "--ranks 2: must be one of 1, 4 in queue trillium-gpu of alliance: GPUs of",
+            "--nodes 1 --ranks 2: ranks in all must be one of 1, 4 or a multiple of 4 in "
+            "queue trillium-gpu of alliance: GPUs of a job, a rank for each",
+        ),
+        (
+            "--site alliance --account a --queue trillium-gpu --gpu --ranks 1 --nodes 2",
+            "--nodes 2 --ranks 1: ranks in all must be one of 1, 4 or a multiple of 4",
         ),
         (
             "--site marenostrum5 --account a --gpu --ranks 1 --threads 40",
@@ -291,6 +296,20 @@ def test_what_a_site_does_not_allow_is_one_message_and_exit_2(
     assert err.startswith("hpcapp: ")
 
 
+def test_an_account_of_the_environment_is_a_name_too(submit, monkeypatch):
+    monkeypatch.setenv("SBATCH_ACCOUNT", "a b")
+    code, _, err = submit(SMALL, "--site", "local")
+    assert code == Exit.USAGE
+    assert "SBATCH_ACCOUNT: must be a name, got 'a b'" in err
+    assert submit(SMALL, "--site", "local", "--account", "a")[0] == Exit.DONE
+
+
+def test_gpus_that_a_site_hands_out_are_counted_in_all(submit):
+    words = ("--site", "alliance", "--account", "a", "--queue", "trillium-gpu", "--gpu")
+    assert submit(SMALL, *words, "--ranks", "1")[0] == Exit.DONE
+    assert submit(SMALL, *words, "--nodes", "3")[0] == Exit.DONE
+
+
 def test_a_problem_too_large_for_the_nodes_is_refused_with_numbers(submit):
     size = ("-s", "parameters.shape=[200001,200001]", "-s", "parameters.tolerance=1e-3")
     words = ("--account", "project_465000001", *size)
@@ -316,6 +335,18 @@ def test_memory_is_what_the_script_asks_for_not_the_whole_node(submit):
     assert "the 1 ranks on node 1 of queue small need 25.8 GB" in err
     assert "14.7 GB may be used" in err
     assert submit(*words, "--threads", "64")[0] == Exit.DONE
+
+
+def test_memory_of_a_part_of_a_node_is_warned_of_where_nodes_are_shared(submit):
+    # 18 of 72 cores of 515 GB; with all of them there is nothing to share
+    size = ("-s", "parameters.shape=[120001,120001]", "-s", "parameters.tolerance=1e-3")
+    words = ("--site", "snellius", "--queue", "gpu_a100", "--gpu", *size)
+    code, _, err = submit("configs/small/laplace.yaml", *words, "--ranks", "1")
+    assert code == Exit.DONE
+    assert "129 GB may be used; use more nodes" in err
+    assert "(a job of 18 of 72 cores has so much where nodes are shared)" in err
+    _, _, err = submit("configs/small/laplace.yaml", *words)
+    assert "may be used" not in err
 
 
 def test_a_configuration_is_needed_but_for_a_look(submit):
