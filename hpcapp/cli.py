@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 from hpcapp import __version__
 from hpcapp.errors import Exit, HpcappError
+from hpcapp.studies.options import add_studies
 
 __all__ = ["build_parser", "run_command_line"]
 
@@ -56,7 +57,8 @@ def build_parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(dest="verb", metavar="COMMAND", required=True)
     _add_parallel(verbs)
     _add_serial(verbs)
-    _add_scale(verbs)
+    for study in add_studies(verbs):
+        _add_settings(study)
     _add_submit(verbs)
     return parser
 
@@ -149,24 +151,6 @@ def _add_serial(verbs: Any) -> None:
     )
 
 
-def _add_scale(verbs: Any) -> None:
-    scale = verbs.add_parser("scale", help="a scaling study, and whether it is valid")
-    scale.add_argument("config", metavar="CONFIG", help="YAML file")
-    for option, default, words in (
-        ("--ranks", "1,2,4", "ranks; default: %(default)s"),
-        ("--threads", "", "threads of each rank; default: 1, or as configured"),
-        ("--devices", "cpu", "cpu, cuda or both; default: %(default)s"),
-        ("--launcher", "", "such as 'srun --mpi=pmix'; default: srun in a Slurm job"),
-    ):
-        scale.add_argument(option, default=default, help=words)
-    scale.add_argument("--weak", action="store_true", help="let the problem grow")
-    scale.add_argument(
-        "--repeat", type=int, default=5, metavar="N", help="default: %(default)s"
-    )
-    scale.add_argument("-o", "--output", metavar="DIR", help="folder of the study")
-    _add_settings(scale)
-
-
 def _add_submit(verbs: Any) -> None:
     submit = verbs.add_parser("submit", help="a batch script for a cluster with Slurm")
     submit.add_argument("configs", nargs="*", metavar="CONFIG", help="YAML files")
@@ -242,6 +226,7 @@ def run_command_line(arguments: Sequence[str]) -> int:
         "verify": _verify,
         "export": _export,
         "scale": _scale,
+        "ladder": _ladder,
         "submit": lambda options: _submit(options, arguments),
     }
     if launcher_rank() != 0:
@@ -344,6 +329,15 @@ def _scale(options: Any) -> int:
 
     tell = partial(print, file=sys.stderr, flush=True)
     return scale(options, os.environ, print, tell)
+
+
+def _ladder(options: Any) -> int:
+    from functools import partial
+
+    from hpcapp.studies.ladder.command import ladder
+
+    tell = partial(print, file=sys.stderr, flush=True)
+    return ladder(options, os.environ, print, tell)
 
 
 def _submit(options: Any, arguments: Sequence[str]) -> int:

@@ -47,8 +47,8 @@ EXCEPTIONS = {("discovery", "workloads"), ("", "studies.opening")}
 # start-up is paid by every rank at once: these are imported where they are used
 LAZY = frozenset(
     {
-        *("h5netcdf", "h5py", "matplotlib", "netCDF4", "nltk", "rich"),
-        *("ruamel", "scipy", "tqdm", "xarray"),
+        *("dask", "h5netcdf", "h5py", "matplotlib", "multiprocess", "netCDF4"),
+        *("nltk", "numexpr", "ray", "rich", "ruamel", "scipy", "tqdm", "xarray"),
     }
 )
 

@@ -97,7 +97,8 @@ def study_text(study: Study, figures: Sequence[Figures], about: About) -> str:
     kind = "weak" if plan.weak else "strong"
     title = (
         f"{about.workload} ({plan.config}): {kind} scaling, medians of "
-        f"{plan.repeats} repeats after a warm-up [smallest - largest]"
+        f"{plan.repeats} repeat{'s' * (plan.repeats > 1)} after a warm-up "
+        "[smallest - largest]"
     )
     lines = [title, *_table(study, figures), *_notes(study, figures, about)]
     return "\n".join(lines)
