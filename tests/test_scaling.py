@@ -16,11 +16,19 @@ from hypothesis import strategies as st
 
 from hpcapp.clock import PHASES
 from hpcapp.device import cores
-from hpcapp.errors import ConfigError, Exit, HpcappError, LaunchError
+from hpcapp.errors import (
+    ConfigError,
+    Exit,
+    HpcappError,
+    LaunchError,
+    ResultError,
+)
 from hpcapp.problem import parse_problem
+from hpcapp.studies.scaling import jobs
 from hpcapp.studies.scaling import study as module
 from hpcapp.studies.scaling.command import FILES, scale, set_aside
 from hpcapp.studies.scaling.figures import Spread, derive, serial_fraction, spread_of
+from hpcapp.studies.scaling.keeping import load_study, save_study
 from hpcapp.studies.scaling.points import (
     Point,
     Sample,
@@ -28,11 +36,12 @@ from hpcapp.studies.scaling.points import (
     parse_counts,
     read_sample,
 )
-from hpcapp.studies.scaling.tables import cpu_model, show_seconds
+from hpcapp.studies.scaling.tables import show_seconds
 from hpcapp.studies.scaling.validity import Machine, crowding, disturbances, faults
 from hpcapp.studies.scaling.watching import (
     Watch,
     calibrate,
+    cpu_model,
     glance,
     quota,
     siblings,
@@ -365,6 +374,7 @@ class Fake:
     def __init__(self, monkeypatch, seconds, checksum="aa", code=0):
         self.seconds, self.checksum, self.code = seconds, checksum, code
         self.ranks, self.arguments, self.launchers = [], [], []
+        self.rate = 8.0
         monkeypatch.setattr(module, "launch", self)
 
     def __call__(self, ranks, arguments, environ, launcher):
@@ -375,7 +385,7 @@ class Fake:
         times = dict.fromkeys(PHASES, 0.25)
         found = {
             "seconds": self.seconds(ranks, len(self.ranks)),
-            "rate": 8.0,
+            "rate": self.rate,
             "phases": {name: {"max": time} for name, time in times.items()},
             "checksum": self.checksum if ranks != 3 else "bb",
             "places": [["far", [rank]] for rank in range(ranks)],
@@ -405,6 +415,8 @@ def run(environ=None, **options):
         "repeat": 3,
         "launcher": "",
         "output": None,
+        **dict.fromkeys(("site", "account", "time", "queue", "gather"), ""),
+        "submit": False,
     }
     said, told = [], []
     code = scale(
@@ -512,6 +524,10 @@ def test_a_run_without_work_cannot_be_measured(place, monkeypatch):
     ("options", "message"),
     [
         ({"repeat": 0}, "--repeat: must be >= 1, got 0"),
+        (
+            {"submit": True},
+            "--submit: needs --site; hpcapp submit --help tells of them",
+        ),
         ({"devices": "gpu"}, "--devices: must be cpu, cuda or both, got gpu"),
         (
             {"launcher": "nosuch -x"},
@@ -550,6 +566,122 @@ def test_in_a_job_of_slurm_srun_starts_the_ranks(place, monkeypatch):
     # outside of a job the mpirun of this environment
     run({"PATH": str(place)}, ranks="2")
     assert fake.launchers[-1] == []
+
+
+# --- one job for each point
+
+
+def submit(monkeypatch, **options):
+    """Submit a study to a queue that runs nothing; return scripts and what was said."""
+    scripts = []
+
+    def call(command, environ, text):
+        scripts.append(text)
+        return f"{100 + len(scripts)};cluster\n"
+
+    monkeypatch.setattr(jobs, "call_slurm", call)
+    defaults = {"site": "local", "submit": True, "output": "s", "ranks": "1,2,8"}
+    code, said, _ = run(**{**defaults, **options})
+    assert code == Exit.DONE
+    return scripts, said
+
+
+def test_each_point_is_a_job_with_as_many_nodes_as_it_needs(place, monkeypatch):
+    scripts, said = submit(monkeypatch, time="2h", account="me")
+    assert said.splitlines() == [
+        "101: 1 rank",
+        "102: 2 ranks",
+        "103: 8 ranks",
+        "when they have ended: hpcapp scale c.yaml --gather s",
+    ]
+    # nodes of the test cluster have 4 cores
+    layouts = [(1, 1), (1, 2), (2, 4)]
+    for script, (nodes, ranks) in zip(scripts, layouts, strict=True):
+        assert f"#SBATCH --nodes={nodes}\n" in script
+        assert f"#SBATCH --ntasks-per-node={ranks}\n" in script
+        assert "#SBATCH --time=02:00:00\n" in script
+        assert "#SBATCH --account=me\n" in script
+        done = subprocess.run(["bash", "-n"], input=script, text=True)
+        assert done.returncode == 0
+    assert "--ranks 8 --threads 1 --devices cpu --repeat 3" in scripts[2]
+    assert "--output s/point-2" in scripts[2]
+    assert "--launcher 'srun -K --mpi=pmi2 --cpus-per-task=1'" in scripts[2]
+    assert "--set parameters.terms=1000" in scripts[2]
+
+
+def test_scripts_are_printed_unless_they_are_submitted(place, monkeypatch):
+    monkeypatch.setattr(jobs, "call_slurm", lambda *_: pytest.fail("submitted"))
+    code, said, _ = run(site="local", ranks="1,2")
+    assert code == Exit.DONE
+    assert said.count("#!/bin/bash -l") == 2
+    assert not Path("r").exists()
+
+
+def test_what_jobs_measure_is_gathered(place, monkeypatch):
+    submit(monkeypatch, weak=True, ranks="1,2")
+    with pytest.raises(ConfigError) as caught:
+        run(gather="s")
+    assert str(caught.value) == (
+        "--gather: s: not finished: 1 rank, 2 ranks; see the output of their jobs"
+    )
+    # the jobs, one after the other; twice the ranks do 1.5 times the work in the time
+    fake = Fake(monkeypatch, lambda ranks, n: 6.0)
+    for number, ranks in enumerate((1, 2)):
+        fake.rate = 8.0 * (1, 1.5)[number]
+        run(ranks=str(ranks), output=f"s/point-{number}")
+    code, said, _ = run(gather="s")
+    assert code == Exit.DONE
+    assert "weak scaling" in said
+    assert "each point in a job of its own: not at the same time" in said
+    lines = Path("s/scaling.csv").read_text().splitlines()
+    rows = list(csv.DictReader(lines))
+    assert [float(row["size"]) for row in rows] == [1, 2]
+    assert [float(row["speedup"]) for row in rows] == [1, 1.5]
+
+
+def test_ranks_must_spread_evenly_over_nodes(place):
+    with pytest.raises(ConfigError) as caught:
+        run(site="local", ranks="5")
+    assert str(caught.value) == (
+        "--ranks 5: must spread evenly over nodes, of which it needs 2 in queue "
+        "default of site local"
+    )
+
+
+def test_study_is_read_as_it_was_written(place, monkeypatch):
+    Fake(monkeypatch, lambda ranks, n: 1.0 / ranks)
+    run(threads="1,2")
+    found = load_study("r/c-scaling/study.json")
+    save_study("again.json", found)
+    assert load_study("again.json") == found
+    assert [str(point) for point in found.plan.points][-1] == "4 ranks x 2 threads"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{", "JSONDecodeError"),
+        ("[]", "TypeError"),
+        ('{"format": 99}', "ValueError('format 99')"),
+        ('{"format": 1}', "KeyError('plan')"),
+    ],
+)
+def test_other_files_are_no_studies(place, text, words):
+    Path("s").mkdir()
+    Path("s/jobs.json").write_text(text)
+    with pytest.raises(ResultError) as caught:
+        run(gather="s")
+    assert str(caught.value).startswith("s/jobs.json: is no study of this version")
+    assert words in str(caught.value)
+    assert str(caught.value).endswith("; run it again")
+
+
+def test_folder_without_a_study_is_named(place):
+    with pytest.raises(ResultError) as caught:
+        run(gather="none")
+    assert str(caught.value) == (
+        "none/jobs.json: cannot be read: No such file or directory"
+    )
 
 
 @pytest.mark.medium

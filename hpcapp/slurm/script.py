@@ -7,7 +7,15 @@ from dataclasses import dataclass
 from hpcapp.slurm.request import Job
 from hpcapp.slurm.times import clock
 
-__all__ = ["Subject", "batch_script", "interactive_text", "launch_line"]
+__all__ = [
+    "Subject",
+    "batch_script",
+    "environment",
+    "interactive_text",
+    "launch_line",
+    "launcher_parts",
+    "resources",
+]
 
 ARGUMENTS = """\
 if [ $# -eq 0 ]; then
@@ -139,7 +147,7 @@ def batch_script(job: Job, subject: Subject) -> str:
         "#!/bin/bash -l\n" + _title(job, subject),
         "".join(f"#SBATCH {option}\n" for option in _header(job, subject)),
         TRAP + _arguments(subject),
-        _environment(job),
+        environment(job),
         _files(job),
         "# SIGUSR1 comes "
         f"{job.lead} s before the time limit, to this script alone: it is passed on,\n"
@@ -199,7 +207,7 @@ def _header(job: Job, subject: Subject) -> list[str]:
             char if char.isalnum() or char in "._-" else "_" for char in stem
         )
     options = [f"--job-name={name}"]
-    options += _resources(job)
+    options += resources(job)
     if several:
         options.append(f"--array=0-{len(subject.configs) - 1}")
     options += [
@@ -211,8 +219,8 @@ def _header(job: Job, subject: Subject) -> list[str]:
     return options
 
 
-def _resources(job: Job) -> list[str]:
-    """Return the options that sbatch and salloc share."""
+def resources(job: Job) -> list[str]:
+    """Return the options of a job that sbatch and salloc share."""
     request, queue = job.request, job.queue
     pairs = [
         ("--account", job.account),
@@ -238,18 +246,19 @@ def _arguments(subject: Subject) -> str:
     )
 
 
-def _environment(job: Job) -> str:
-    environment, venv = job.environment, job.request.venv
-    lines = list(environment.before)
-    lines += [f"module load {name}" for name in environment.modules]
-    lines += environment.after
+def environment(job: Job) -> str:
+    """Return the lines that give a job its modules and its Python."""
+    wanted, venv = job.environment, job.request.venv
+    lines = list(wanted.before)
+    lines += [f"module load {name}" for name in wanted.modules]
+    lines += wanted.after
     if not venv:
-        lines.append(f"# made by slurm/{environment.setup}")
+        lines.append(f"# made by slurm/{wanted.setup}")
     default = shlex.quote(venv) if venv else f"$HOME/hpcapp-{job.profile.site}"
     # not inside of "", where the quotes of a path would be part of it
     lines.append(f"HPCAPP_VENV=${{HPCAPP_VENV:-{default}}}")
     lines.append('. "$HPCAPP_VENV/bin/activate" || exit 1')
-    for key, value in environment.variables.items():
+    for key, value in wanted.variables.items():
         lines.append(f"export {key}={shlex.quote(value)}")
     return "\n".join(lines) + "\n" + VARIABLES
 
@@ -286,10 +295,11 @@ def launch_line(job: Job) -> str:
     settings += job.request.settings
     program = 'python -m hpcapp run "$CONFIG" --output "$OUTPUT" --resume '
     program += " ".join(f"--set {shlex.quote(setting)}" for setting in settings)
-    return " \\\n  ".join([*_launcher(job), program])
+    return " \\\n  ".join([*launcher_parts(job), program])
 
 
-def _launcher(job: Job) -> list[str]:
+def launcher_parts(job: Job) -> list[str]:
+    """Return the launcher of a job with its options, in one or two parts."""
     environment, queue = job.environment, job.queue
     layout = {"ranks": str(job.ranks), "threads": str(job.threads)}
     options = [_laid_out(option, layout) for option in environment.options]
@@ -335,10 +345,10 @@ def interactive_text(job: Job, subject: Subject) -> str:
     address = job.profile.notebooks
     lines = [
         "# an allocation: the shell inside of it has the nodes",
-        shlex.join(["salloc", *_resources(job)]),
+        shlex.join(["salloc", *resources(job)]),
         "",
         "# inside of it: the environment, once",
-        _environment(job).rstrip(),
+        environment(job).rstrip(),
         f"CONFIG={config}",
         f"OUTPUT={output}",
         _files(job),

@@ -15,7 +15,7 @@ from hpcapp.slurm.script import Subject, batch_script, interactive_text
 from hpcapp.slurm.sites import doubts, read_profile
 from hpcapp.slurm.times import parse_time
 
-__all__ = ["read_request", "submit"]
+__all__ = ["read_environment", "read_request", "submit"]
 
 
 def read_request(options: Any) -> Request:
@@ -55,12 +55,12 @@ def read_request(options: Any) -> Request:
         threads=options.threads,
         launcher=options.launcher or "",
         mpi=options.mpi or "",
-        venv=_environment(options.environment),
+        venv=read_environment(options.environment),
         settings=tuple(options.settings),
     )
 
 
-def _environment(folder: str | None) -> str:
+def read_environment(folder: str | None) -> str:
     """Return the Python environment that jobs use: by default, this one."""
     if folder is not None:
         return folder

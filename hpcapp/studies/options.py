@@ -30,8 +30,16 @@ def _add_scale(verbs: Any) -> Any:
         ("--threads", "", "threads of each rank; default: 1, or as configured"),
         ("--devices", "cpu", "cpu, cuda or both; default: %(default)s"),
         ("--launcher", "", "such as 'srun --mpi=pmix'; default: srun in a Slurm job"),
+        ("--site", "", "print batch scripts, one for each point, as submit does"),
+        ("--account", "", "with --site: to be charged"),
+        ("--time", "", "with --site: limit of each job"),
+        ("--queue", "", "with --site: an entry of its profile"),
+        ("--gather", "", "folder of a study whose jobs have ended"),
     ):
         scale.add_argument(option, default=default, help=words)
+    scale.add_argument(
+        "--submit", action="store_true", help="with --site: into the queue"
+    )
     scale.add_argument("--weak", action="store_true", help="let the problem grow")
     scale.add_argument(
         "--repeat", type=int, default=5, metavar="N", help="default: %(default)s"

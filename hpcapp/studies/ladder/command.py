@@ -12,6 +12,7 @@ from hpcapp.studies.ladder.climb import Climb, climb
 from hpcapp.studies.ladder.report import climb_text, draw_climb, write_climb
 from hpcapp.studies.scaling.command import set_aside
 from hpcapp.studies.scaling.tables import About, describe_here
+from hpcapp.studies.scaling.watching import cpu_model
 
 __all__ = ["FILES", "ladder"]
 
@@ -56,7 +57,7 @@ def ladder(
     if moved:
         tell(f"the ladder there is now in {moved}")
     climbed, reason = climb(plan, problem, environ, tell)
-    machine, date = describe_here(len(cores()))
+    machine, date = describe_here(len(cores()), cpu_model())
     config, workload = problem.config, problem.workload
     about = About(
         config.workload, workload.summary, workload.unit, problem.text(), machine, date

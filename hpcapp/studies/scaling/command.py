@@ -8,6 +8,8 @@ from typing import Any
 
 from hpcapp.errors import ConfigError, Exit
 from hpcapp.problem import Problem, read_problem
+from hpcapp.studies.scaling.jobs import gather, submit_points
+from hpcapp.studies.scaling.keeping import STUDY, save_study
 from hpcapp.studies.scaling.picture import draw_study
 from hpcapp.studies.scaling.points import choose_points, parse_counts
 from hpcapp.studies.scaling.study import Plan, Study, run_study
@@ -21,7 +23,7 @@ from hpcapp.studies.scaling.tables import (
 
 __all__ = ["FILES", "scale", "set_aside"]
 
-FILES = ("scaling.csv", "scaling.nc", "scaling.png")
+FILES = ("scaling.csv", "scaling.nc", "scaling.png", STUDY)
 """What a study leaves in its folder."""
 
 
@@ -55,8 +57,13 @@ def scale(
         If a run fails.
     """
     problem = read_problem(options.config, tuple(options.settings), environ)
-    plan = _plan(options, problem)
     folder = options.output or f"{problem.config.output.directory}-scaling"
+    if options.gather:
+        return _conclude(gather(options.gather), problem, options.gather, say)
+    plan = _plan(options, problem)
+    if options.site:
+        submit_points(options, plan, folder, environ, say)
+        return Exit.DONE
     moved = set_aside(folder, FILES)
     if moved:
         tell(f"the study there is now in {moved}")
@@ -67,6 +74,8 @@ def scale(
 def _plan(options: Any, problem: Problem) -> Plan:
     if options.repeat < 1:
         raise ConfigError(f"--repeat: must be >= 1, got {options.repeat}")
+    if options.submit and not options.site:
+        raise ConfigError("--submit: needs --site; hpcapp submit --help tells of them")
     problem.check()
     ranks = parse_counts(options.ranks, "--ranks")
     own = problem.config.run.threads
@@ -94,7 +103,8 @@ def _plan(options: Any, problem: Problem) -> Plan:
 def _conclude(
     study: Study, problem: Problem, folder: str, say: Callable[[str], object]
 ) -> Exit:
-    machine, date = describe_here(study.machine.cores)
+    where = study.machines[0]
+    machine, date = describe_here(where.cores, where.model)
     about = About(
         workload=problem.config.workload,
         summary=problem.workload.summary,
@@ -107,7 +117,8 @@ def _conclude(
     say(study_text(study, figures, about))
     try:
         os.makedirs(folder, exist_ok=True)
-        table, data, picture = (os.path.join(folder, name) for name in FILES)
+        table, data, picture, kept = (os.path.join(folder, name) for name in FILES)
+        save_study(kept, study)
         write_csv(table, study, figures)
         make_dataset(study, figures, about).to_netcdf(data)
         draw_study(picture, study, figures, about)

@@ -17,6 +17,7 @@ from hpcapp.studies.scaling.points import Point, Sample, read_sample
 from hpcapp.studies.scaling.validity import Machine, faults
 from hpcapp.studies.scaling.watching import (
     calibrate,
+    cpu_model,
     glance,
     quota,
     siblings,
@@ -64,8 +65,8 @@ class Study:
     ----------
     plan : Plan
         What was run.
-    machine : Machine
-        Where.
+    machines : tuple of Machine
+        Where, for each point.
     samples : tuple
         The repeats of each point.
     places : tuple
@@ -73,7 +74,7 @@ class Study:
     """
 
     plan: Plan
-    machine: Machine
+    machines: tuple[Machine, ...]
     samples: tuple[tuple[Sample, ...], ...]
     places: tuple[Places, ...]
 
@@ -81,10 +82,10 @@ class Study:
         """Return the figures of all points, with why some are not valid."""
         points, base = self.plan.points, (self.plan.points[0], self.samples[0])
         found: list[Figures] = []
-        for point, samples, places in zip(
-            points, self.samples, self.places, strict=True
+        for point, samples, places, machine in zip(
+            points, self.samples, self.places, self.machines, strict=True
         ):
-            wrong = faults(point, places, samples, self.machine)
+            wrong = faults(point, places, samples, machine)
             if found and found[0].faults:
                 wrong.append(f"compared with {points[0]}, which is not valid")
             found.append(derive(point, samples, base, wrong))
@@ -187,10 +188,11 @@ class _Rounds:
             quota=quota(),
             siblings=siblings(),
             together=min(self.alone) / best,
+            model=cpu_model(),
         )
         return Study(
             plan=plan,
-            machine=machine,
+            machines=(machine,) * len(plan.points),
             samples=tuple(
                 tuple(_relative(one, best) for one in samples[point])
                 for point in plan.points

@@ -3,10 +3,9 @@
 
 import csv
 import json
-import os
 import platform
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +17,7 @@ from hpcapp.studies.scaling.watching import Watch
 if TYPE_CHECKING:
     import xarray
 
-__all__ = ["About", "cpu_model", "describe_here", "study_text", "write_csv"]
+__all__ = ["About", "describe_here", "study_text", "write_csv"]
 
 # CF has no units for ranks and ratios but 1
 UNITS = {"seconds": "s", "job_seconds": "s", "compile_seconds": "s", "io_seconds": "s"}
@@ -48,23 +47,11 @@ class About:
     date: str
 
 
-def cpu_model(root: str = "/") -> str:
-    """Return the processor's name as the system tells it."""
-    try:
-        with open(os.path.join(root, "proc/cpuinfo"), encoding="utf-8") as stream:
-            for line in stream:
-                if line.startswith("model name"):
-                    return " ".join(line.partition(":")[2].split())
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
-
-
-def describe_here(cores: int) -> tuple[str, str]:
-    """Return this machine in words, and the date."""
+def describe_here(cores: int, model: str) -> tuple[str, str]:
+    """Return a machine in words with this program's versions, and the date."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
     python = platform.python_version()
-    words = f"{cores} cores of {cpu_model()}, Python {python}"
+    words = f"{cores} core{'s' * (cores > 1)} of {model}, Python {python}"
     return f"{words}, hpcapp {hpcapp.__version__}", now
 
 
@@ -169,10 +156,12 @@ def _notes(study: Study, figures: Sequence[Figures], about: About) -> list[str]:
         )
     shared = "seconds: the slowest rank in compute, halo and reduce; "
     lines.append(f"{shared}job: from launch to end, as a user waits")
-    together = study.machine.together
-    if len(figures) > 1:
+    machine = study.machines[0]
+    if any(other is not machine for other in study.machines):
+        lines.append("each point in a job of its own: not at the same time")
+    elif machine.cores > 1:
         lines.append(
-            f"a core while all {study.machine.cores} work has {together:.0%} of the "
+            f"a core while all {machine.cores} work has {machine.together:.0%} of the "
             "speed of one alone"
         )
     lines.append(f"on {about.machine}, {about.date}")
@@ -275,8 +264,7 @@ def make_dataset(
 
 def _attributes(study: Study, about: About) -> dict[str, Any]:
     kind = "weak" if study.plan.weak else "strong"
-    names = [field.name for field in fields(type(study.machine))]
-    facts = dict(zip(names, astuple(study.machine), strict=True))
+    facts = [asdict(machine) for machine in study.machines]
     return {
         "Conventions": "CF-1.11, ACDD-1.3",
         "title": f"hpcapp {about.workload}: {kind} scaling",
@@ -286,6 +274,6 @@ def _attributes(study: Study, about: About) -> dict[str, Any]:
         "history": f"{about.date}: hpcapp scale {study.plan.config}",
         "hpcapp_config": about.config,
         "hpcapp_machine": about.machine,
-        "hpcapp_facts": json.dumps(facts, default=str),
+        "hpcapp_facts": json.dumps(facts),
         "hpcapp_differing": study.differing(),
     }

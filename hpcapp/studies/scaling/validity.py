@@ -37,6 +37,8 @@ class Machine:
         Physical core of each; may be empty.
     together : float
         Speed of a core while all work, over that of one alone.
+    model : str
+        Name of the processor.
     """
 
     host: str
@@ -44,6 +46,7 @@ class Machine:
     quota: float
     siblings: Mapping[int, int]
     together: float
+    model: str = ""
 
 
 def crowding(

@@ -3,6 +3,7 @@
 
 import hashlib
 import os
+import platform
 import resource
 import time
 from collections.abc import Iterator
@@ -12,7 +13,16 @@ from pathlib import Path
 
 from hpcapp.device import cores
 
-__all__ = ["Glance", "Watch", "calibrate", "glance", "quota", "siblings", "watch"]
+__all__ = [
+    "Glance",
+    "Watch",
+    "calibrate",
+    "cpu_model",
+    "glance",
+    "quota",
+    "siblings",
+    "watch",
+]
 
 # the calibration kernel: this many times the hash of a megabyte, which stays in cache;
 # about 15 ms where the processor has instructions for it, five times that elsewhere
@@ -247,6 +257,14 @@ def siblings(root: str = "/") -> dict[int, int]:
         if first.isdecimal():
             found[core] = int(first)
     return found
+
+
+def cpu_model(root: str = "/") -> str:
+    """Return the processor's name as the system tells it."""
+    for line in _read(root, "proc/cpuinfo").splitlines():
+        if line.startswith("model name"):
+            return " ".join(line.partition(":")[2].split())
+    return platform.processor() or platform.machine()
 
 
 def _read(root: str, name: str) -> str:
