@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Samples in a circle by plain loops, in unsigned integers: these wrap at 64 bits."""
+"""Samples in a circle by plain loops, in unsigned integers.
+
+Products wrap at 64 bits. Those of signed integers must not: the compiler may assume
+that they never do, and then finds all samples inside, in threads and not in one.
+"""
 
 import numba
 import numpy as np
@@ -44,11 +48,10 @@ def count_inside_cpu(first: int, last: int, key0: int, key1: int) -> int:
 
 @numba.njit(cache=True, parallel=True)
 def count_inside_threads_cpu(first: int, last: int, key0: int, key1: int) -> int:
-    """Count them in threads: `prange` is new."""
+    """Count them in threads: only `prange` is new."""
     inside = 0
     for k in numba.prange(first, last):
-        # its numbers have no sign; with others that have one they would make floats
-        x, y = _sample(np.int64(k), key0, key1)  # type: ignore[arg-type]
+        x, y = _sample(k, key0, key1)
         if _is_inside(x, y):
             inside += 1
     return inside

@@ -4,7 +4,6 @@
 import math
 
 import numba
-import numpy as np
 
 __all__ = [
     "add_cosines_cpu",
@@ -36,11 +35,10 @@ def add_kempner_cpu(first: int, last: int, number: int, unit: int) -> float:
 
 @numba.njit(cache=True, parallel=True, error_model="numpy")
 def add_kempner_threads_cpu(first: int, last: int, number: int, unit: int) -> float:
-    """Add them in threads: `prange` is new."""
+    """Add them in threads: only `prange` is new."""
     total = 0.0
     for k in numba.prange(first, last):
-        # its numbers have no sign; with others that have one they would make floats
-        if not _contains(np.int64(k), number, unit):  # type: ignore[arg-type]
+        if not _contains(k, number, unit):
             total += 1.0 / k
     return total
 
