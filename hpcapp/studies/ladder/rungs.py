@@ -3,6 +3,7 @@
 
 import logging
 import os
+import signal
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -211,6 +212,8 @@ class _Ray:
             # the workers find hpcapp, and its kernels, where this process does
             names = ("PYTHONPATH", "NUMBA_CACHE_DIR")
             known = {name: os.environ[name] for name in names if name in os.environ}
+            # its own handler waits for servers that the same signal may have ended
+            handler = signal.getsignal(signal.SIGTERM)
             ray.init(
                 num_cpus=self.cores,
                 include_dashboard=False,
@@ -218,6 +221,7 @@ class _Ray:
                 logging_level=logging.ERROR,
                 runtime_env={"env_vars": known},
             )
+            signal.signal(signal.SIGTERM, handler)
             self.started = True
         remote = ray.remote(work)
         return list(ray.get([remote.remote(*piece) for piece in pieces]))
