@@ -249,11 +249,12 @@ def test_work_by_hand_runs_what_a_job_would_run(submit):
         ),
         (
             "--site alliance --account a --queue trillium-gpu --gpu --ranks 2",
-            "--nodes 1 --ranks 2: ranks in all must be one of 1, 4 or a multiple of 4 in "
-            "queue trillium-gpu of alliance: GPUs of a job, a rank for each",
+            "--nodes 1 --ranks 2: ranks in all must be one of 1, 4 or a multiple of 4 "
+            "in queue trillium-gpu of alliance: GPUs of a job, a rank for each",
         ),
         (
-            "--site alliance --account a --queue trillium-gpu --gpu --ranks 1 --nodes 2",
+            "--site alliance --account a --queue trillium-gpu --gpu --ranks 1 "
+            "--nodes 2",
             "--nodes 2 --ranks 1: ranks in all must be one of 1, 4 or a multiple of 4",
         ),
         (
