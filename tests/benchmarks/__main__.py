@@ -11,6 +11,7 @@ __all__ = ["main"]
 
 MODULES = {
     "laplace": "tests.benchmarks.sweeps",
+    "twocores": "tests.benchmarks.both_cores",
     "solves": "tests.benchmarks.solves",
     "mandelbrot": "tests.benchmarks.escapes",
     "series": "tests.benchmarks.series",

@@ -88,6 +88,12 @@ def measure(quick: bool) -> Report:
         ratio = samples[name].median / samples[DIRECT].median
         text = f"{name} <= {limit} x {DIRECT}: {ratio:.2f}"
         report.requirements.append(Statement(text, ratio <= limit))
+    rivals = [name for name in samples if name.startswith("PETSc")]
+    if rivals:
+        best = min(samples[name].median for name in rivals)
+        ratio = best / samples[CLOSE].median
+        text = f"{CLOSE}: at least 12 times as fast as PETSc's best: {ratio:.1f}"
+        report.requirements.append(Statement(text, ratio >= 12))
     return report
 
 

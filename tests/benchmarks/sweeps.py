@@ -17,7 +17,7 @@ import numpy as np
 from tests.benchmarks.report import Report, Statement
 from tests.benchmarks.timing import Sample, interleave, pin, timed
 
-__all__ = ["measure"]
+__all__ = ["CONFIG", "SWEEPS", "TOLERANCE", "first_iterate", "measure"]
 
 SWEEPS = 32  # between two residuals: the default of check_every
 TOLERANCE = 1e-12  # of answers, relative to max |u| = 1
@@ -141,7 +141,7 @@ def _check_answers(report: Report, method: str, rungs: dict[str, Rung]) -> None:
 # --- rungs
 
 
-def _start(n: int) -> np.ndarray:
+def first_iterate(n: int) -> np.ndarray:
     """Return the first iterate, with the boundary of `CONFIG`."""
     u = np.zeros((n, n))
     u[-1] = np.sin(np.pi * np.arange(n) / (n - 1))
@@ -182,7 +182,7 @@ def _often(rung: Rung) -> Rung:
 
 
 def _one_array(sweep: Callable[[np.ndarray, float], None], n: int) -> Rung:
-    u = _start(n)
+    u = first_iterate(n)
 
     def advance() -> None:
         for _ in range(SWEEPS):
@@ -192,7 +192,7 @@ def _one_array(sweep: Callable[[np.ndarray, float], None], n: int) -> Rung:
 
 
 def _two_arrays(sweep: Callable[[np.ndarray, np.ndarray], None], n: int) -> Rung:
-    u = _start(n)
+    u = first_iterate(n)
     arrays = [u, u.copy()]
 
     def advance() -> None:
