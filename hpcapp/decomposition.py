@@ -342,5 +342,29 @@ class Layout:
         return tuple(reversed(position))
 
 
+def halo_sent(layout: Layout, rank: int, depth: int) -> tuple[int, int]:
+    """Return messages and bytes (of float64) that a rank sends in one exchange.
+
+    Parameters
+    ----------
+    layout : Layout
+        Blocks.
+    rank : int
+        The rank.
+    depth : int
+        Points that neighbours exchange.
+    """
+    extended = list(layout.block(rank).shape)
+    messages = points = 0
+    for axis, pair in enumerate(layout.neighbours(rank)):
+        sides = sum(other is not None for other in pair)
+        across = [n for other, n in enumerate(extended) if other != axis]
+        messages += sides if depth else 0
+        points += sides * depth * prod(across)
+        # corners travel with the later axes, except at depth 1, which needs none
+        extended[axis] += sides * depth if depth > 1 else 0
+    return messages, 8 * points
+
+
 def _times(numbers: Shape) -> str:
     return " x ".join(str(n) for n in numbers)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from hpcapp.decomposition import Layout
+from hpcapp.decomposition import Layout, halo_sent
 from hpcapp.device import cores, share_threads
 from hpcapp.errors import ConfigError, PlanError
 from hpcapp.fields import Field
@@ -23,7 +23,6 @@ __all__ = [
     "Plan",
     "check_memory",
     "estimate_save",
-    "halo_sent",
     "make_plan",
     "memory_limit",
     "show_bytes",
@@ -203,20 +202,6 @@ def _more_rows(
             "these parameters; leave it out"
         )
     return rows
-
-
-def halo_sent(layout: Layout, rank: int, depth: int) -> tuple[int, int]:
-    """Return messages and bytes (of float64) that a rank sends in one exchange."""
-    extended = list(layout.block(rank).shape)
-    messages = points = 0
-    for axis, pair in enumerate(layout.neighbours(rank)):
-        sides = sum(other is not None for other in pair)
-        across = [n for other, n in enumerate(extended) if other != axis]
-        messages += sides if depth else 0
-        points += sides * depth * prod(across)
-        # corners travel with the later axes, except at depth 1, which needs none
-        extended[axis] += sides * depth if depth > 1 else 0
-    return messages, 8 * points
 
 
 def _output_bytes(problem: Problem) -> int:

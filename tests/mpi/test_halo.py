@@ -4,8 +4,7 @@
 import numpy as np
 import pytest
 
-from hpcapp.decomposition import Domain, Layout
-from hpcapp.planning import halo_sent
+from hpcapp.decomposition import Domain, Layout, halo_sent
 
 pytestmark = pytest.mark.mpi
 

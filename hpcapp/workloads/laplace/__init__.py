@@ -18,13 +18,14 @@ from hpcapp.workload import Answer, Context, Field, Network, State, Step, Worklo
 from hpcapp.workloads.laplace.cg import ConjugateGradients
 from hpcapp.workloads.laplace.checks import check_solution
 from hpcapp.workloads.laplace.grid import Grid, Lines, boundary_lines
+from hpcapp.workloads.laplace.groups import PASS_LEVELS, sweeps_row
 from hpcapp.workloads.laplace.level import MARGIN
 from hpcapp.workloads.laplace.multigrid import Multigrid, count_bytes
 from hpcapp.workloads.laplace.parameters import CYCLES, Parameters, rounding_floor
 from hpcapp.workloads.laplace.poisson import Poisson
 from hpcapp.workloads.laplace.scaling import cycle_rows
 from hpcapp.workloads.laplace.solver import Found, Solver
-from hpcapp.workloads.laplace.sweeps import PASS_LEVELS, Sweeper, padded_shape
+from hpcapp.workloads.laplace.sweeps import Sweeper, padded_shape
 from hpcapp.workloads.laplace.warm_up import warm_up_cycles, warm_up_sweeps
 
 __all__ = ["Laplace"]
@@ -171,9 +172,12 @@ class Laplace(Workload):
     def plan_rows(
         self, layout: Layout, network: Network | None = None
     ) -> tuple[tuple[str, str], ...]:
-        """Return messages and updates of a cycle, and modelled times."""
+        """Return messages and work of a step or a cycle; modelled times of cycles."""
         if not self._cycles:
-            return ()
+            p, depth = self.parameters, max(1, self.halo(layout))
+            twice = p.method == "sor"
+            row = sweeps_row(self.grid, layout, depth, twice, p.check_every)
+            return ((f"{p.check_every} sweeps", row),)
         return cycle_rows(self._problem({}).axes, layout, self._joined, network)
 
     def checks(self, read: Read) -> Iterator[Check]:

@@ -84,7 +84,7 @@ def relax_jacobi_cpu(
     -----
     24 bytes of memory traffic a point and pass (read, write, write-allocate),
     divided by the number of levels as long as 2 (levels + 2) rows stay in cache.
-    5 flops a point, 7 with a source field. Threads may work on disjoint regions
+    6 flops a point, 7 with a source field. Threads may work on disjoint regions
     of one level.
     """
     first, last = _wave_rows(regions)
@@ -126,7 +126,8 @@ def relax_redblack_cpu(
     Notes
     -----
     A row is averaged whole into a scratch row, which vectorises, and half of it
-    is used: faster than a loop of stride two. Points of one colour do not
+    is used: faster than a loop of stride two. 9 flops a point of either colour, 10
+    with a source field. Points of one colour do not
     depend on each other, so threads may work on disjoint regions of one level.
     """
     scratch = np.empty((1, u.shape[1]))

@@ -15,15 +15,12 @@ from hpcapp.workloads.laplace.grid import (
     source_block,
     write_boundary,
 )
+from hpcapp.workloads.laplace.groups import PASS_LEVELS
 from hpcapp.workloads.laplace.solver import Found
 
-__all__ = ["PASS_LEVELS", "Sweeper", "padded_shape"]
+__all__ = ["Sweeper", "padded_shape"]
 
 Region = tuple[int, int, int, int]
-
-# levels that go through memory together where no neighbour sets the limit:
-# 16 gave the most updates per second on 8192 x 8192 points (2.0 G/s, one level 1.0)
-PASS_LEVELS = 16
 
 
 def padded_shape(shape: Sequence[int], margin: int) -> tuple[int, int]:
