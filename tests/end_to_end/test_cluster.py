@@ -255,7 +255,7 @@ def test_a_job_that_is_stopped_goes_on_by_itself_to_the_same_bits(
 
 PATIENT = """\
 workload: tests.own.patient
-parameters: {rounds: 4000, pause: 0.1}
+parameters: {rounds: 400, pause: 1.0}
 output: {directory: result}
 """
 
@@ -267,10 +267,11 @@ def test_a_job_longer_than_its_limit_goes_on_by_itself_to_the_same_bits(
     (tmp_path / "patient.yaml").write_text(PATIENT)
     # the least limit that Slurm has; it looks every 30 s, and sends its signal 15 s to
     # 45 s after the start
-    number = jobs.submit("--nodes", "2", "--time", "1", "patient.yaml")
-    job = jobs.finish(number)
-    assert job["Restarts"] == "1", jobs.output()
-    output = jobs.output()
+    words = ["--nodes", "2", "--ranks", "1", "--time", "1"]
+    number = jobs.submit(*words, "patient.yaml")
+    # on a slow machine the second start may come to its limit too
+    job, output = jobs.finish(number), jobs.output()
+    assert int(job["Restarts"]) >= 1, output
     assert "patient: stopped (SIGUSR1), not finished" in output
     assert f"hpcapp: not finished: requeueing job {number}" in output
     assert "DUE TO TIME LIMIT" not in output

@@ -18,7 +18,7 @@ class Patient(Workload):
     class Parameters(Model):
         """How often, how slowly."""
 
-        rounds: Count = parameter(4000, "iterations")
+        rounds: Count = parameter(400, "iterations")
         pause: Real = parameter(0.0, "of each, before the job is requeued", "s")
 
     summary = "the logistic map, slowly"
