@@ -5,6 +5,7 @@ import csv
 import json
 import math
 import subprocess
+import time
 from argparse import Namespace
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,6 +18,7 @@ from hpcapp.problem import parse_problem
 from hpcapp.studies.ladder import climb as climbing
 from hpcapp.studies.ladder import laplace, montecarlo
 from hpcapp.studies.ladder.climb import (
+    Climb,
     Measured,
     Runs,
     choose_part,
@@ -24,9 +26,21 @@ from hpcapp.studies.ladder.climb import (
 )
 from hpcapp.studies.ladder.command import FILES, ladder
 from hpcapp.studies.ladder.report import whole_seconds
-from hpcapp.studies.ladder.rungs import Rung, absent, cut
+from hpcapp.studies.ladder.rungs import NotThereError, Rung, absent, cut
 
 ROOT = Path(__file__).parent.parent
+
+
+def hang(line, cores):
+    time.sleep(600)
+
+
+def fail(line, cores):
+    pass
+
+
+def end(line, cores):
+    line.send(True)
 
 
 def task_of(text, values):
@@ -274,6 +288,40 @@ def test_ray_counts_the_same_samples():
     (rung,) = (rung for rung in task.rungs(2) if rung.name.endswith("Ray"))
     assert rung.climb(1000) == montecarlo.count_plain(0, 1000, 0, 0)
     rung.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("serve", "words"),
+    [
+        # as where its servers do not come up; as where it fails
+        (hang, "Ray has not started within 1 s; see /tmp/ray"),
+        (fail, "Ray has not started within 1 s; see /tmp/ray"),
+        (end, "its workers have ended; see /tmp/ray"),
+    ],
+)
+def test_ray_that_does_not_start_is_given_up(monkeypatch, serve, words):
+    from hpcapp.studies.ladder import rungs
+
+    monkeypatch.setattr(rungs, "_serve_ray", serve)
+    # a process takes its time to start
+    monkeypatch.setattr(rungs, "START", 1.0 if serve is not end else 60.0)
+    task = task_of("workload: montecarlo\nparameters: {samples: 1000}", {})
+    (rung,) = (rung for rung in task.rungs(2) if rung.name.endswith("Ray"))
+    with pytest.raises(NotThereError) as caught:
+        rung.climb(1000)
+    assert str(caught.value) == words
+    rung.close()
+
+
+def test_library_that_does_not_work_is_said(monkeypatch, tmp_path):
+    def broken(part):
+        raise NotThereError("it does not work")
+
+    task = task_of("workload: montecarlo\nparameters: {samples: 1000}", {})
+    plan = Climb("c.yaml", (), 1, 1, 1.0)
+    ascent = climbing._Ascent(plan, None, None, print)
+    assert ascent._begin(Rung("r", broken), task).missing == "it does not work"
 
 
 # --- the climb

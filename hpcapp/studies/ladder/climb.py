@@ -15,7 +15,7 @@ from hpcapp.device import cache_locked, cores, prepare_cache
 from hpcapp.errors import HpcappError
 from hpcapp.problem import Problem
 from hpcapp.store.reader import open_file
-from hpcapp.studies.ladder.rungs import Rung, Task
+from hpcapp.studies.ladder.rungs import NotThereError, Rung, Task
 from hpcapp.studies.launching import launch, make_folder
 from hpcapp.studies.results import result_path, variables
 
@@ -299,8 +299,14 @@ class _Ascent:
         found.tolerance, found.unit = task.tolerance, task.unit
         if rung.missing:
             return found
-        with cache_locked(os.environ):
-            found.part, found.first = choose_part(rung, task.units, self.plan.seconds)
+        try:
+            with cache_locked(os.environ):
+                found.part, found.first = choose_part(
+                    rung, task.units, self.plan.seconds
+                )
+        except NotThereError as error:
+            found.missing = str(error)
+            return found
         found.share = task.share(found.part)
         name, settings = "whole", task.settings(found.part)
         if settings:

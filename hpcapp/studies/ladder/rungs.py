@@ -2,8 +2,8 @@
 """What a rung is, and the rungs that only share pieces out: Dask, multiprocess, Ray."""
 
 import logging
+import multiprocessing
 import os
-import signal
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,9 +13,16 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Rung", "Task", "absent", "cut", "shared_out"]
+__all__ = ["NotThereError", "Rung", "Task", "absent", "cut", "shared_out"]
+
+# seconds that Ray may take to start: 10 on a quiet machine
+START = 60.0
 
 Read = Callable[[str], Any]
+
+
+class NotThereError(Exception):
+    """A library that is installed but does not work here."""
 
 
 @dataclass(frozen=True)
@@ -196,39 +203,72 @@ class _Processes:
 
 
 class _Ray:
-    """Workers of Ray on this machine, started once."""
+    """Workers of Ray, in a process of their own that can be given up.
+
+    Where the servers of Ray do not come up, its start waits for them for ever.
+    """
 
     def __init__(self, cores: int) -> None:
-        self.cores, self.started = cores, False
+        self.cores = cores
+        self.process: Any = None
+        self.line: Any = None
 
     def share(
         self, work: Callable[..., Any], pieces: Sequence[tuple[Any, ...]]
     ) -> list[Any]:
-        import ray
+        if self.process is None:
+            self._start()
+        try:
+            self.line.send((work, pieces))
+            return list(self.line.recv())
+        except (EOFError, OSError):
+            self.close()
+            raise NotThereError("its workers have ended; see /tmp/ray") from None
 
-        if not self.started:
-            # nothing is told to anybody outside
-            os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-            # the workers find hpcapp, and its kernels, where this process does
-            names = ("PYTHONPATH", "NUMBA_CACHE_DIR")
-            known = {name: os.environ[name] for name in names if name in os.environ}
-            # its own handler waits for servers that the same signal may have ended
-            handler = signal.getsignal(signal.SIGTERM)
-            ray.init(
-                num_cpus=self.cores,
-                include_dashboard=False,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-                runtime_env={"env_vars": known},
-            )
-            signal.signal(signal.SIGTERM, handler)
-            self.started = True
-        remote = ray.remote(work)
-        return list(ray.get([remote.remote(*piece) for piece in pieces]))
+    def _start(self) -> None:
+        # nothing is told to anybody outside
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        context = multiprocessing.get_context("spawn")
+        self.line, other = context.Pipe()
+        self.process = context.Process(
+            target=_serve_ray, args=(other, self.cores), daemon=True
+        )
+        self.process.start()
+        other.close()
+        try:
+            if self.line.poll(START) and self.line.recv():
+                return
+        except (EOFError, OSError):
+            pass
+        self.close()
+        raise NotThereError(f"Ray has not started within {START:.0f} s; see /tmp/ray")
 
     def close(self) -> None:
-        if self.started:
-            import ray
+        if self.process is not None:
+            # its servers end with the process that started them
+            self.process.kill()
+            self.process.join()
+            self.process.close()
+            self.line.close()
+            self.process = None
 
-            ray.shutdown()
-            self.started = False
+
+def _serve_ray(line: Any, cores: int) -> None:
+    """Do pieces with Ray as they come, until the other end is closed."""
+    import ray
+
+    # the workers find hpcapp, and its kernels, where this process does
+    names = ("PYTHONPATH", "NUMBA_CACHE_DIR")
+    known = {name: os.environ[name] for name in names if name in os.environ}
+    ray.init(
+        num_cpus=cores,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+        runtime_env={"env_vars": known},
+    )
+    line.send(True)
+    while True:
+        work, pieces = line.recv()
+        remote = ray.remote(work)
+        line.send(ray.get([remote.remote(*piece) for piece in pieces]))
