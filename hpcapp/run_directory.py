@@ -20,6 +20,7 @@ __all__ = [
     "OWN_FILES",
     "PICTURE",
     "Keeper",
+    "REPORT",
     "RunDirectory",
     "clear_after",
     "inspect",
@@ -31,6 +32,8 @@ __all__ = [
 CONFIG, STATUS, LOG = "run.yaml", "status.json", "log.txt"
 # what `hpcapp plot` makes of the result
 PICTURE = "plot.png"
+# what `hpcapp report` makes of the run
+REPORT = "report.html"
 OWN_FILES = (*RESULTS.values(), CONFIG, STATUS, LOG, SNAPSHOTS, TRACE)
 # what a job leaves that fails or is killed: half-written files, marks of a stall
 LEFTOVERS = ("crash-*.json*", ".*.part", f"{CONFIG}*.part", f"{STATUS}*.part")
@@ -314,7 +317,7 @@ def _is_run(path: str) -> bool:
 def _own(path: str) -> list[str]:
     # without a run's result a picture of that name is somebody else's
     plotted = _is_run(path) and bool(find_result(path))
-    return [*OWN_FILES, *_leftovers(path), *([PICTURE] if plotted else [])]
+    return [*OWN_FILES, *_leftovers(path), *([PICTURE, REPORT] if plotted else [])]
 
 
 def _clear_leftovers(path: str) -> None:

@@ -146,6 +146,9 @@ class Workload(ABC):
     growing : str
         What `hpcapp list` says of `extendable` where a parameter is required, so
         that there is no instance to ask.
+    traffic : float
+        Bytes that a unit of work moves through memory where nothing stays in caches;
+        0 where arithmetic is the limit. `hpcapp report` compares with the machine.
     tuning : frozenset of str
         Parameters that change no number and may change when a run goes on.
     watched : str
@@ -163,6 +166,7 @@ class Workload(ABC):
     summary: ClassVar[str] = ""
     unit: ClassVar[str] = "steps"
     growing: ClassVar[str] = ""
+    traffic: ClassVar[float] = 0.0
     tuning: ClassVar[frozenset[str]] = frozenset()
     watched: ClassVar[str] = ""
 

@@ -40,6 +40,7 @@ def make_run(directory, *, result=True, checkpoints=0, mark="first"):
         write(directory / "result.nc", mark)
         write(directory / "result.h5", mark)
         write(directory / "snapshots.nc", mark)
+        write(directory / "trace.npz", mark)
     for number in range(1, checkpoints + 1):
         write(directory / "checkpoints" / f"checkpoint-{number:06d}.nc")
         write(directory / "checkpoints" / f"checkpoint-{number:06d}.json")

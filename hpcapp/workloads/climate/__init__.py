@@ -59,6 +59,7 @@ class Climate(Workload):
     Parameters: ClassVar[type[Model]] = Parameters
     summary: ClassVar[str] = "means of climate data over time, years and the globe"
     unit: ClassVar[str] = "values"
+    traffic: ClassVar[float] = 8.0
 
     @cached_property
     def files(self) -> list[str]:

@@ -54,6 +54,7 @@ class Laplace(Workload):
     summary: ClassVar[str] = "Laplace and Poisson equation on a rectangle"
     unit: ClassVar[str] = "updates"
     watched: ClassVar[str] = "residual"
+    traffic: ClassVar[float] = 16.0
     tuning: ClassVar[frozenset[str]] = frozenset({"halo_depth", "join_below"})
 
     def __init__(self, parameters: Any, run: Run) -> None:

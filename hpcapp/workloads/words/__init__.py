@@ -38,6 +38,7 @@ class Words(Workload):
     Parameters: ClassVar[type[Model]] = Parameters
     summary: ClassVar[str] = "words of texts: counts, Zipf's law, autocorrelation"
     unit: ClassVar[str] = "bytes"
+    traffic: ClassVar[float] = 1.0
     tuning: ClassVar[frozenset[str]] = frozenset({"distribute", "collect"})
 
     def domain(self) -> Domain:
