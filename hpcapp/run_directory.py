@@ -19,8 +19,8 @@ from hpcapp.trace import TRACE
 __all__ = [
     "OWN_FILES",
     "PICTURE",
-    "Keeper",
     "REPORT",
+    "Keeper",
     "RunDirectory",
     "clear_after",
     "inspect",
