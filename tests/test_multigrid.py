@@ -17,6 +17,7 @@ from hpcapp.problem import parse_problem
 from hpcapp.workload import Context
 from hpcapp.workloads.laplace.axis import Axis
 from hpcapp.workloads.laplace.levels import build_levels
+from hpcapp.workloads.laplace.multigrid import Cycles
 from hpcapp.workloads.laplace.tiling import cut_axis
 
 
@@ -207,6 +208,42 @@ def test_a_cycle_takes_more_than_a_decade_on_any_grid(shape, domain, worst):
     *_, state = solve(shape=shape, domain=domain, source="x", tolerance=1e-11)
     assert rates(state).max() < worst
     assert state["residual"][-1] <= 1e-11
+
+
+def decades_a_cycle(n):
+    """Return the slowest decrease of the residual of noise, in decades a cycle."""
+    text = f"workload: laplace\nparameters: {{shape: [{n}, {n}], method: multigrid}}"
+    problem = parse_problem(text, "test.yaml", ())
+    ctx = Context(Comm(MPI.COMM_SELF), Device(1), problem.layout(1))
+    cycles = Cycles(ctx, problem.workload._problem({}), 64, 0.0)
+    finest = cycles.levels[0]
+    ja, jb, ia, ib = finest.region()
+    rows = np.random.default_rng(n)
+    for j in range(ja, jb):
+        row = np.zeros(2 * finest.u.shape[2])
+        row[ia:ib] = rows.standard_normal(ib - ia)
+        finest.u[j, 0], finest.u[j, 1] = row[0::2], row[1::2]
+    residuals = []
+    for _ in range(7):
+        residuals.append(finest.norms().view(np.float64)[0])
+        finest.exchange()
+        cycles.cycle()
+    cycles.close()
+    # the first cycle meets mostly what the sweeps alone take away
+    return -np.log10(np.divide(residuals[2:], residuals[1:-1])).min()
+
+
+def test_cycles_for_a_decade_do_not_grow_with_the_grid():
+    small = decades_a_cycle(257)
+    assert small > 1
+    assert decades_a_cycle(1025) > 0.95 * small
+
+
+@pytest.mark.slow
+def test_cycles_for_a_decade_do_not_grow_up_to_8193():
+    small = decades_a_cycle(257)
+    for n in (2049, 8193):
+        assert decades_a_cycle(n) > 0.95 * small
 
 
 @pytest.mark.parametrize("shape", ["[97, 97]", "[94, 131]"])
