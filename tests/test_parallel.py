@@ -198,7 +198,7 @@ def test_a_finished_run_stays_one_where_nobody_can_be_told(root, tmp_path):
             )
         assert done.returncode == 0, done.stderr
         assert sorted(path.name for path in target.iterdir()) == [
-            *("log.txt", "result.nc", "run.yaml", "status.json")
+            *("log.txt", "result.nc", "run.yaml", "status.json", "trace.npz")
         ]
         if name == "a":
             assert done.stderr.splitlines()[-1] == (
@@ -309,9 +309,9 @@ def test_a_run_killed_after_its_result_is_moved_as_a_finished_one(
     done = alone(root, "-m", "hpcapp", "run", SMALL, "-o", target)
     assert done.returncode == 0, done.stderr
     assert f"{target}: the finished run there is now in {moved}" in done.stderr
-    for folder in (target, moved):
+    for folder, trace in ((target, ["trace.npz"]), (moved, [])):
         names = sorted(path.name for path in folder.iterdir())
-        assert names == ["log.txt", "result.nc", "run.yaml", "status.json"]
+        assert names == ["log.txt", "result.nc", "run.yaml", "status.json", *trace]
         assert read_status(folder)["state"] == "finished"
     assert (moved / "result.nc").stat().st_mtime_ns == before
 

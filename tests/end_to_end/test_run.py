@@ -43,7 +43,7 @@ def test_a_run_ends_with_three_lines_on_stdout_and_exit_0(finished):
 def test_the_run_directory_holds_what_a_run_owns(finished):
     _, target = finished
     names = {path.name for path in target.iterdir()}
-    assert names == {"result.nc", "run.yaml", "status.json", "log.txt"}
+    assert names == {"result.nc", "run.yaml", "status.json", "log.txt", "trace.npz"}
     status = json.loads((target / "status.json").read_text())
     assert status["state"] == "finished"
     assert status["fraction"] == 1.0
