@@ -24,7 +24,7 @@ from hpcapp.clock import Clock
 from hpcapp.device import prepare_cache
 from hpcapp.errors import Exit, HpcappError, LaunchError
 from hpcapp.failure import Failure, advise, leave, mark_failed, one_line
-from hpcapp.guards import Guards
+from hpcapp.guards import Guards, Lookout
 from hpcapp.log import Log, drain, say
 from hpcapp.mpi import world
 from hpcapp.stops import Stops
@@ -101,7 +101,7 @@ class _Job:
         self.name = comm.broadcast(secrets.token_hex(8))
         # known once the run directory is held
         self.directory = ""
-        self.guards: Guards | None = None
+        self.guards: Guards | Lookout | None = None
 
     def run(self) -> int:
         """Run or resume; return the exit code that all ranks agree on."""
@@ -130,15 +130,17 @@ class _Job:
         options, comm = self.options, self.comm
         level = 0 if options.quiet or options.json else 1
         log = Log(comm.root, 2 if options.verbose else level)
+        end = partial(comm.abort, Exit.FAILED)
+        self.guards = lookout = Lookout(comm, self.name, end)
         session = prepare(comm, self._request(), log, self.stops)
         if isinstance(session, Finished):
             comm.on_root(lambda: _report(close_finished(session), log, options.json))
+            self.guards.close()
             return Exit.DONE
         try:
             self.directory = session.directory
-            self.stops.at_once = partial(mark_failed, session.directory)
-            end = partial(comm.abort, Exit.FAILED)
-            self.guards = Guards(session, self.name, end)
+            self.stops.at_once = self._give_up
+            self.guards = Guards(session, self.name, end, lookout)
             outcome = drive(session)
             leave_trace(comm, session.directory, log)
             self.guards.close()
@@ -163,6 +165,12 @@ class _Job:
             resume=not fresh or options.resume,
             command=self.command,
         )
+
+    def _give_up(self, reason: str) -> None:
+        """Say that this rank ends by itself, and how to go on; one rank does."""
+        if mark_failed(self.directory, reason):
+            say(f"hpcapp: rank {self.comm.rank} on {world.host()}: {reason}")
+            say(f"hpcapp: {advise(self.directory, self.comm.size)}")
 
     def _end_with(self, error: HpcappError) -> int:
         """Leave together if every rank has this error, else end the job."""

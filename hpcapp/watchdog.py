@@ -43,7 +43,7 @@ PERIOD = 1.0
 WORKING = 10.0
 
 # seconds that a rank may be stopped or gone while all others wait
-GONE = 6.0
+GONE = 4.0
 
 # a slot of the board: beats, phase, waiting (see `Clock.pulse`), process
 WORDS = 4
@@ -62,7 +62,7 @@ class Rank:
     waits : bool
         Whether it waits for other ranks in another phase than halo and reduce.
     pid : int
-        Its process.
+        Its process; 0 where ranks cannot see one another's.
     """
 
     beats: int
@@ -78,6 +78,8 @@ class Rank:
     @property
     def gone(self) -> bool:
         """Whether its process was stopped or has ended."""
+        if not self.pid:
+            return False
         try:
             stat = Path(f"/proc/{self.pid}/stat").read_text()
         except OSError:
@@ -94,14 +96,18 @@ class Board:
         Descriptors of files that all ranks of the node have open.
     slot, size : int
         Number of this rank on its node, and how many there are.
+    pid : int, optional
+        This process, 0 where others cannot see it.
     """
 
-    def __init__(self, pulses: int, stacks: int, slot: int, size: int) -> None:
+    def __init__(
+        self, pulses: int, stacks: int, slot: int, size: int, pid: int | None = None
+    ) -> None:
         self.stacks = stacks
         self.slot, self.size = slot, size
         self._pulses = pulses
         self._memory = memoryview(mmap.mmap(pulses, 8 * WORDS * size)).cast("Q")
-        self._memory[WORDS * slot + 3] = os.getpid()
+        self._memory[WORDS * slot + 3] = os.getpid() if pid is None else pid
 
     @property
     def pulse(self) -> memoryview:
@@ -143,6 +149,8 @@ class Board:
         str
             As `faulthandler` writes it; "" from one that cannot speak.
         """
+        if not rank.pid:
+            return ""
         before = os.fstat(self.stacks).st_size
         with suppress(OSError):
             os.kill(rank.pid, SIGNAL)
@@ -156,34 +164,47 @@ class Board:
         return os.pread(self.stacks, seen - before, before).decode(errors="replace")
 
 
-def open_board(node: "Comm") -> Board:
+def open_board(node: "Comm", pid: int) -> Board | str:
     """Open the board of a node; collective over its ranks.
 
     Parameters
     ----------
     node : Comm
         The ranks of one node.
+    pid : int
+        This process, 0 where the others cannot see it.
 
     Returns
     -------
-    Board
-        Whose files have no name any more: nothing is left of them after a kill.
+    Board or str
+        Whose files have no name any more: nothing is left of them after a kill; or why
+        its ranks do not share such files, the same on all of them.
     """
-
-    def make() -> str:
-        """Make the files."""
-        folder = tempfile.mkdtemp(prefix="hpcapp-board-")
-        Path(folder, "pulses").write_bytes(bytes(8 * WORDS * node.size))
-        Path(folder, "stacks").touch()
-        return folder
-
-    folder = node.on_root(make)
-    pulses = os.open(os.path.join(folder, "pulses"), os.O_RDWR)
-    stacks = os.open(os.path.join(folder, "stacks"), os.O_RDWR | os.O_APPEND)
-    node.barrier()
-    if node.root:
+    folder, fault = node.broadcast(_make_board(node.size) if node.root else ("", ""))
+    descriptors = []
+    if not fault:
+        try:
+            for name, flags in (("pulses", 0), ("stacks", os.O_APPEND)):
+                path = os.path.join(folder, name)
+                descriptors.append(os.open(path, os.O_RDWR | flags))
+        except OSError as error:
+            # such as a container of each rank's own
+            fault = f"{folder}: {error.strerror}"
+    fault = next((found for found in node.all(fault) if found), "")
+    if node.root and folder:
         shutil.rmtree(folder, ignore_errors=True)
-    return Board(pulses, stacks, node.rank, node.size)
+    return fault or Board(descriptors[0], descriptors[1], node.rank, node.size, pid)
+
+
+def _make_board(size: int) -> tuple[str, str]:
+    """Return the folder with the files, or why there is none."""
+    try:
+        folder = tempfile.mkdtemp(prefix="hpcapp-board-")
+        Path(folder, "pulses").write_bytes(bytes(8 * WORDS * size))
+        Path(folder, "stacks").touch()
+    except OSError as error:
+        return "", f"{error.filename or tempfile.gettempdir()}: {error.strerror}"
+    return folder, ""
 
 
 @dataclass(frozen=True)
@@ -193,13 +214,13 @@ class Post:
     Parameters
     ----------
     directory : str
-        The run directory.
+        The run directory; "" while it is not known.
     host : str
         The node.
     ranks : tuple of int
         The job's numbers of the ranks on it.
     nodes, size : int
-        How many nodes and ranks the job has.
+        How many nodes and ranks the job has; no nodes while others cannot be asked.
     job : str
         Tells this job from those before it in the same directory.
     """
@@ -212,9 +233,9 @@ class Post:
     job: str = ""
 
     @property
-    def marks(self) -> str:
-        """What the names of the marks of all nodes of the job begin with."""
-        return f".stall-{self.job}-"
+    def mark(self) -> Path:
+        """The file that tells the other nodes that all ranks of this one are silent."""
+        return Path(self.directory, f".stall-{self.job}-{self.host}.part")
 
 
 class Watchdog:
@@ -239,7 +260,6 @@ class Watchdog:
         self._beats = [-1] * board.size
         self._silent = [0.0] * board.size
         self._looked_at = time.monotonic()
-        self._mark = Path(post.directory, f"{post.marks}{post.host}.part")
         self._marked = False
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
@@ -247,6 +267,18 @@ class Watchdog:
     def start(self) -> None:
         """Start to look."""
         self._thread.start()
+
+    def move(self, post: Post, limit: float) -> None:
+        """Go on with what is known now of the job.
+
+        Parameters
+        ----------
+        post : Post
+            Of the same ranks.
+        limit : float
+            Seconds, as in the beginning.
+        """
+        self._post, self._limit = post, limit
 
     def close(self) -> None:
         """Look no more."""
@@ -285,6 +317,9 @@ class Watchdog:
             if silent < self._allowed(rank, is_gone, lost):
                 self._set_mark("")
                 return False
+        if self._post.nodes == 0:
+            # ranks that only wait may do so for one that works elsewhere
+            return any(gone) or not all(rank.idle for rank in ranks)
         self._set_mark("gone" if any(gone) else "silent")
         return len(elsewhere) == self._post.nodes - 1
 
@@ -297,22 +332,22 @@ class Watchdog:
 
     def _set_mark(self, text: str) -> None:
         """Tell the other nodes that all ranks of this one are silent, or are not."""
-        if self._post.nodes == 1 or bool(text) == self._marked:
+        if self._post.nodes < 2 or bool(text) == self._marked:
             return
         with suppress(OSError):
             if text:
-                self._mark.write_text(text)
+                self._post.mark.write_text(text)
             else:
-                self._mark.unlink()
+                self._post.mark.unlink()
             self._marked = bool(text)
 
     def _others(self) -> list[str]:
         """Return what the other nodes say that are silent."""
-        if self._post.nodes == 1:
+        if self._post.nodes < 2:
             return []
         with suppress(OSError):
-            pattern = f"{self._post.marks}*.part"
-            marks = set(Path(self._post.directory).glob(pattern)) - {self._mark}
+            pattern = f".stall-{self._post.job}-*.part"
+            marks = set(Path(self._post.directory).glob(pattern)) - {self._post.mark}
             return [mark.read_text() for mark in marks]
         return []
 
@@ -354,8 +389,10 @@ class Watchdog:
             failure = Failure(
                 number, post.size, post.host, rank.pid, rank.phase, error, stack
             )
-            leave(post.directory, failure)
+            if post.directory:
+                leave(post.directory, failure)
             lines.append(f"rank {number}, phase {rank.phase}: {error}")
             lines.append(stack.rstrip() or "  (it cannot say where)")
-        lines.append(f"hpcapp: {advise(post.directory, post.size)}")
+        if post.directory:
+            lines.append(f"hpcapp: {advise(post.directory, post.size)}")
         say("\n".join(lines), stream)

@@ -32,16 +32,24 @@ class Witness:
         Ranks of the job.
     ranks : sequence of (int, int)
         Rank and process of each rank on this node.
+    first : int
+        The process of rank 0, which has written status.json.
     """
 
     def __init__(
-        self, directory: str, host: str, size: int, ranks: Sequence[tuple[int, int]]
+        self,
+        directory: str,
+        host: str,
+        size: int,
+        ranks: Sequence[tuple[int, int]],
+        first: int,
     ) -> None:
         facts = {
             "directory": os.path.abspath(directory),
             "host": host,
             "size": size,
             "ranks": list(ranks),
+            "first": first,
         }
         self._process: subprocess.Popen[bytes] | None = None
         # a node without a spare process computes all the same
@@ -117,6 +125,9 @@ def _report(facts: dict[str, Any], ended: Sequence[tuple[int, int]]) -> None:
     time.sleep(0.2)
     known = read_status(facts["directory"])
     if known is None or known.get("state") != "running":
+        return
+    if known.get("pid") != facts["first"]:
+        # another job has gone on there meanwhile
         return
     for rank, pid in ended:
         error = f"process {pid} was killed or ended without a word"

@@ -329,3 +329,17 @@ def test_a_run_killed_while_it_extends_its_result_has_not_finished(
     done = alone(root, "-m", "hpcapp", "run", SMALL, "-o", target)
     assert done.returncode == 2
     assert "holds an unfinished run with a checkpoint; go on with" in done.stderr
+
+
+def test_a_rank_that_a_second_signal_ends_says_how_to_go_on(tmp_path, capsys):
+    Status(str(tmp_path), {}).update("running", force=True)
+    for _ in range(2):
+        # two ranks, of which the first speaks
+        job = _Job(Alone(), types.SimpleNamespace(), (), Stops())
+        job.directory = str(tmp_path)
+        job._give_up("ended at once by a second SIGTERM")
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.startswith("hpcapp: rank 0 on ")
+    assert first.endswith(": ended at once by a second SIGTERM")
+    assert second == f"hpcapp: {tmp_path}: there is no checkpoint; start the run again"
+    assert read_status(tmp_path)["state"] == "failed"

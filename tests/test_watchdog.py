@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: MIT
 """Laws of stalls, on pulses that a test sets; times are told, not waited for."""
 
+import errno
 import io
 import json
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 
 import pytest
@@ -16,7 +18,8 @@ from hpcapp.clock import NUMBERS, Clock
 from hpcapp.device import Device
 from hpcapp.failure import Failure, advise, leave, mark_failed, read_status
 from hpcapp.status import Status
-from hpcapp.watchdog import Board, Post, Watchdog
+from hpcapp.store.checkpoints import last_checkpoint
+from hpcapp.watchdog import Board, Post, Watchdog, open_board
 from hpcapp.witness import Witness
 
 LIMIT = 120.0
@@ -154,6 +157,86 @@ def test_marks_of_an_earlier_job_say_nothing_of_this_one(tmp_path, hosts):
     assert b.pass_time(300) == pytest.approx(LIMIT, abs=2)
 
 
+def test_before_other_nodes_can_be_asked_only_lost_and_stuck_ranks_count(
+    tmp_path, sleeper
+):
+    a = Node(tmp_path, nodes=0)
+    for clock in a.clocks:
+        clock.enter("reduce")
+    # they may wait for a rank elsewhere that works
+    assert a.pass_time(3000) is None
+    a.clocks[1].enter("setup")
+    assert a.pass_time(3000) == pytest.approx(10 * LIMIT, abs=2)
+    a.clocks[1].enter("reduce")
+    sleeper.send_signal(signal.SIGSTOP)
+    time.sleep(0.2)
+    a.boards[1]._memory[7] = sleeper.pid
+    assert a.pass_time(20) is not None
+    assert list(tmp_path.glob(".stall-*")) == []
+
+
+def test_a_job_without_a_directory_leaves_nothing(tmp_path, monkeypatch):
+    a = Node(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    a.dog.move(Post("", "a", (0, 1), 1, 2, "job"), LIMIT)
+    before = sorted(tmp_path.iterdir())
+    said = io.StringIO()
+    monkeypatch.setattr(a.boards[0], "stack", lambda rank: "")
+    a.dog.report(said)
+    assert "no rank of the job goes on" in said.getvalue()
+    assert "checkpoint" not in said.getvalue()
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_limits_change_once_the_configuration_is_known(tmp_path):
+    a = Node(tmp_path)
+    a.dog.move(Post(str(tmp_path), "a", (0, 1), 1, 2, "job"), 30.0)
+    for clock in a.clocks:
+        clock.enter("halo")
+    assert a.pass_time(100) == pytest.approx(30, abs=2)
+
+
+class Shared:
+    """Two ranks of a node; the other one has or has not the same files."""
+
+    size, rank, root = 2, 0, True
+
+    def __init__(self, other):
+        self.other = other
+
+    def broadcast(self, value):
+        """Return what rank 0 has."""
+        return value
+
+    def all(self, value):
+        """Return what both have."""
+        return [value, self.other]
+
+
+def test_ranks_that_do_not_share_files_have_no_board(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    fault = "/tmp/hpcapp-board-x: No such file or directory"
+    assert open_board(Shared(fault), 7) == fault
+    assert list(tmp_path.iterdir()) == []
+    board = open_board(Shared(""), 7)
+    assert [rank.pid for rank in board.read()] == [7, 0]
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+    assert open_board(Shared(""), 7).endswith(": No such file or directory")
+
+
+def test_ranks_that_cannot_see_one_another_are_neither_gone_nor_asked(tmp_path):
+    a = Node(tmp_path)
+    for board in a.boards:
+        board._memory[4 * board.slot + 3] = 0
+    for clock in a.clocks:
+        clock.enter("halo")
+    (first, _) = a.boards[0].read()
+    assert not first.gone
+    assert a.boards[0].stack(first) == ""
+    assert a.pass_time(300) == pytest.approx(LIMIT, abs=2)
+
+
 # --- what is said
 
 
@@ -262,7 +345,9 @@ def ended_process():
 def test_a_rank_that_ended_before_the_witness_looked_is_named(tmp_path, capfd):
     Status(str(tmp_path), {"workload": "w"}).update("running", force=True)
     gone = ended_process()
-    witness = Witness(str(tmp_path), "n7", 2, [(0, os.getpid()), (1, gone)])
+    witness = Witness(
+        str(tmp_path), "n7", 2, [(0, os.getpid()), (1, gone)], os.getpid()
+    )
     witness._process.wait(20)
     said = capfd.readouterr().err
     assert said.splitlines()[0] == (
@@ -274,9 +359,19 @@ def test_a_rank_that_ended_before_the_witness_looked_is_named(tmp_path, capfd):
     witness.dismiss()
 
 
+def test_a_witness_says_nothing_of_the_job_that_came_after_its_own(tmp_path, capfd):
+    Status(str(tmp_path), {"workload": "w"}).update("running", force=True)
+    witness = Witness(str(tmp_path), "n7", 1, [(0, ended_process())], os.getpid() + 1)
+    assert witness._process.wait(20) == 0
+    assert capfd.readouterr().err == ""
+    assert read_status(tmp_path)["state"] == "running"
+    assert not (tmp_path / "crash-rank0.json").exists()
+    witness.dismiss()
+
+
 def test_a_witness_that_is_dismissed_says_nothing(tmp_path, capfd):
     Status(str(tmp_path), {"workload": "w"}).update("running", force=True)
-    witness = Witness(str(tmp_path), "n7", 1, [(0, os.getpid())])
+    witness = Witness(str(tmp_path), "n7", 1, [(0, os.getpid())], 1)
     witness.dismiss()
     assert capfd.readouterr().err == ""
     assert read_status(tmp_path)["state"] == "running"
@@ -334,3 +429,26 @@ def test_advice_names_the_last_checkpoint_that_was_completed(tmp_path):
 def test_a_directory_that_is_gone_stops_no_failure(tmp_path):
     leave(str(tmp_path / "gone"), FAILURE)
     assert not (tmp_path / "gone").exists()
+
+
+@pytest.mark.parametrize("kind", ["folder", "file"])
+def test_advice_tells_why_checkpoints_cannot_be_looked_at(tmp_path, monkeypatch, kind):
+    folder = tmp_path / "checkpoints"
+    folder.mkdir()
+    path = folder / "checkpoint-000001.nc"
+    path.touch()
+    refused = {"folder": (os, "listdir", folder), "file": (os, "stat", path)}
+    module, name, victim = refused[kind]
+    allowed = getattr(module, name)
+
+    def refuse(place, *rest, **named):
+        if str(place) == str(victim):
+            raise OSError(errno.EACCES, "Permission denied", str(place))
+        return allowed(place, *rest, **named)
+
+    monkeypatch.setattr(module, name, refuse)
+    assert last_checkpoint(str(tmp_path)) is None
+    assert advise(str(tmp_path), 2) == (
+        f"{victim}: cannot be read: Permission denied; once it can be, go on with: "
+        f"mpirun -np 2 python -m hpcapp resume {tmp_path}"
+    )
