@@ -26,6 +26,11 @@ PHASES = {
     "write": (2, "io"),
     "finish": (1, "setup"),
 }
+# those before a run directory is taken
+EARLY = ("configuration", "plan")
+FAULTS = ("raise", "kill", "stop")
+# seconds in which a job must be over, counted from its fault
+BOUND = 10
 
 
 def small(name):
@@ -37,50 +42,56 @@ def small(name):
 WORKLOADS = [small(name) for name in workload_names()]
 
 
-def cases(names, first=0):
-    """Return every workload for each name, all but one each marked slow."""
+def cases(fault):
+    """Return every phase with every workload; all but one of each phase are slow.
+
+    Those that are not are spread such that each workload gets faults in several phases.
+    """
+    first = FAULTS.index(fault) * len(PHASES)
     quick = {
-        (name, WORKLOADS[number % len(WORKLOADS)])
-        for number, name in enumerate(names, first)
+        (phase, WORKLOADS[number % len(WORKLOADS)])
+        for number, phase in enumerate(PHASES, first)
     }
     return [
         pytest.param(*case, marks=() if case in quick else pytest.mark.slow)
-        for case in itertools.product(names, WORKLOADS)
+        for case in itertools.product(PHASES, WORKLOADS)
     ]
 
 
-def strike(mpirun, tmp_path, phase, rank, workload, *options):
+def strike(mpirun, tmp_path, fault, phase, workload, *settings):
     """Run with a fault on one of 3 ranks; return the process and seconds to its end."""
     command = mpirun.command(3, "run")[:-3]
-    target = tmp_path / "r"
+    target, rank = tmp_path / "r", PHASES[phase][0]
     config = str(ROOT / "configs" / "small" / f"{workload}.yaml")
-    arguments = ["run", config, "-o", str(target), "--set", "output.writer=direct"]
+    options = ["run", config, "-o", str(target)]
+    for setting in ("output.writer=direct", *settings):
+        options += ["--set", setting]
     done = subprocess.run(
-        [*command, FAULTY, phase, str(rank), str(tmp_path), *arguments, *options],
+        [*command, FAULTY, fault, phase, str(rank), str(tmp_path), *options],
         cwd=ROOT,
         env=mpirun.environ(),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
     )
     ended = time.time()
     return done, ended - float((tmp_path / "struck").read_text())
 
 
-@pytest.mark.parametrize(("phase", "workload"), cases(list(PHASES)))
+@pytest.mark.parametrize(("phase", "workload"), cases("raise"))
 def test_a_defect_in_any_phase_ends_the_job(mpirun, tmp_path, phase, workload):
     rank, name = PHASES[phase]
-    done, seconds = strike(mpirun, tmp_path, phase, rank, workload)
+    done, seconds = strike(mpirun, tmp_path, "raise", phase, workload)
     assert done.returncode == 1, done.stderr
-    assert seconds < 10
+    assert seconds < BOUND
     assert done.stderr.count("Traceback") == 1, done.stderr
     assert f"hpcapp: rank {rank} of 3 on " in done.stderr
     assert name is None or f", phase {name}: unexpected error" in done.stderr
     assert f"ZeroDivisionError: planted on rank {rank}" in done.stderr
     target = tmp_path / "r"
     assert not (target / "result.nc").exists()
-    if phase in ("configuration", "plan"):
+    if phase in EARLY:
         assert not target.exists()
         return
     assert "there is no checkpoint; start the run again" in done.stderr
@@ -92,37 +103,83 @@ def test_a_defect_in_any_phase_ends_the_job(mpirun, tmp_path, phase, workload):
     assert "ZeroDivisionError: planted on" in status["error"]
 
 
-@pytest.mark.parametrize(("how", "workload"), cases(["kill", "stop"], 1))
-def test_a_rank_that_is_killed_or_stopped_ends_the_job(mpirun, tmp_path, how, workload):
-    options = ["--set", "checkpoint.every=0.001 s"] if workload == "laplace" else []
-    done, seconds = strike(mpirun, tmp_path, how, 1, workload, *options)
-    assert seconds < 10
-    # the code after a kill is the launcher's own
-    assert done.returncode == 1 if how == "stop" else done.returncode not in (0, 75)
-    target = tmp_path / "r"
+def check_loss(mpirun, tmp_path, done, phase):
+    """Check what is left and said of a lost rank; go on from a checkpoint."""
+    target, rank = tmp_path / "r", PHASES[phase][0]
     assert not (target / "result.nc").exists()
-    error = read_status(target)["error"]
-    crash = json.loads((target / "crash-rank1.json").read_text())
-    if how == "kill":
-        assert error.endswith("was killed or ended without a word")
+    if phase in EARLY:
+        assert not target.exists()
+        return
+    crash = json.loads((target / f"crash-rank{rank}.json").read_text())
+    assert crash["rank"] == rank
+    assert crash["resume"] == f"mpirun -np 3 python -m hpcapp resume {target}"
+    assert read_status(target)["state"] == "failed"
+    if not crash["checkpoint"]:
+        assert phase not in ("compute", "finish")
+        assert "there is no checkpoint; start the run again" in done.stderr
+        return
+    said = f"hpcapp: the last checkpoint is {crash['checkpoint']} ("
+    assert said in done.stderr
+    assert f"go on with: {crash['resume']}\n" in done.stderr
+    again = mpirun(2, "resume", str(target))
+    assert again.returncode == 0, again.stderr
+    names = {path.name for path in target.iterdir()}
+    assert names == {"result.nc", "run.yaml", "status.json", "log.txt", "trace.npz"}
+
+
+@pytest.mark.parametrize(("phase", "workload"), cases("kill"))
+def test_a_rank_that_is_killed_in_any_phase_ends_the_job(
+    mpirun, tmp_path, phase, workload
+):
+    every = "checkpoint.every=0.001 s"
+    done, seconds = strike(mpirun, tmp_path, "kill", phase, workload, every)
+    # the launcher's own code: no rank is left to say another
+    assert done.returncode == 9, done.stderr
+    assert seconds < BOUND
+    check_loss(mpirun, tmp_path, done, phase)
+    if phase not in EARLY:
         # the launcher may have ended the others before anybody looked
-        said = done.stderr.count("was killed or ended without a word")
-        assert 1 <= said <= 3
-        assert "hpcapp: rank 1 on " in done.stderr
-    else:
-        assert "stalled: was stopped or has ended, silent for " in error
-        # the others say where they wait
-        assert done.stderr.count("in drive") == 2, done.stderr
-        other = json.loads((target / "crash-rank2.json").read_text())
-        assert "in drive" in other["traceback"]
-    assert crash["rank"] == 1
-    if options:
+        assert 1 <= done.stderr.count("was killed or ended without a word") <= 3
+        assert f"hpcapp: rank {PHASES[phase][0]} on " in done.stderr
+
+
+@pytest.mark.parametrize(("phase", "workload"), cases("stop"))
+def test_a_rank_that_is_stopped_in_any_phase_ends_the_job(
+    mpirun, tmp_path, phase, workload
+):
+    every = "checkpoint.every=0.001 s"
+    done, seconds = strike(mpirun, tmp_path, "stop", phase, workload, every)
+    assert done.returncode == 1, done.stderr
+    assert seconds < BOUND
+    rank = PHASES[phase][0]
+    assert "hpcapp: " in done.stderr
+    assert f"rank {rank}, phase " in done.stderr
+    assert "stalled: was stopped or has ended, silent for " in done.stderr
+    # the others say where they wait
+    assert done.stderr.count("in prepare" if phase in EARLY else "in drive") >= 2
+    check_loss(mpirun, tmp_path, done, phase)
+
+
+def test_ranks_that_wait_for_one_another_end_the_job(mpirun, tmp_path):
+    config, target = tmp_path / "c.yaml", tmp_path / "r"
+    config.write_text(
+        "workload: tests.own.deadlock\nrun: {stall: 3 s}\n"
+        "checkpoint: {every: 0.001 s}\noutput: {writer: direct}\n"
+    )
+    done = mpirun(3, "run", str(config), "-o", str(target))
+    assert done.returncode == 1, done.stderr
+    assert "no rank of the job goes on" in done.stderr
+    for rank in range(3):
+        assert f"rank {rank}, phase compute: stalled: waits for others" in done.stderr
+        crash = json.loads((target / f"crash-rank{rank}.json").read_text())
+        assert crash["error"].startswith("stalled: waits for others, silent for ")
+        assert "in receive" in crash["traceback"]
         assert "checkpoint-0000" in crash["checkpoint"]
-        assert f"go on with: {crash['resume']}\n" in done.stderr
-        again = mpirun(2, "resume", str(target))
-        assert again.returncode == 0, again.stderr
-        names = {path.name for path in target.iterdir()}
-        assert names == {"result.nc", "run.yaml", "status.json", "log.txt"}
+    assert done.stderr.count("in receive") == 3
+    said = f"hpcapp: the last checkpoint is {crash['checkpoint']} ("
+    assert said in done.stderr
+    assert f"go on with: mpirun -np 3 python -m hpcapp resume {target}\n" in done.stderr
+    assert read_status(target)["state"] == "failed"
 
 
 # --- disks

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""hpcapp with a fault planted in one rank: ``faulty.py PHASE RANK DIR ARGUMENTS``.
+"""hpcapp with a fault in one rank: ``faulty.py FAULT PHASE RANK DIR ARGUMENTS``.
 
-The arguments are those of hpcapp. When the fault strikes, its time goes into DIR.
+FAULT is raise, kill or stop. The arguments are those of hpcapp. When the fault strikes,
+its time goes into DIR.
 """
 
 import os
@@ -11,7 +12,7 @@ import time
 from pathlib import Path
 
 PLACES = {
-    # phase: functions of which the first call fails, those before and after `armed`
+    # phase: functions of which the first call fails
     "configuration": ["hpcapp.prepare:_read"],
     "plan": ["hpcapp.prepare:check"],
     "compile": ["hpcapp.driver:_Run._load_kernels"],
@@ -20,12 +21,11 @@ PLACES = {
     # where rank 0 alone has values to write, the others sum up
     "write": ["hpcapp.mpi.files:SharedFile.write", "hpcapp.store.save:_contribution"],
     "finish": ["hpcapp.driver:ending"],
-    "kill": ["hpcapp.workload:Step.__init__"],
-    "stop": ["hpcapp.workload:Step.__init__"],
 }
+SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}
 
 
-def plant(phase, rank, folder):
+def plant(fault, phase, rank, folder):
     """Replace the functions of a phase by one that fails on one rank."""
     from importlib import import_module
 
@@ -40,7 +40,7 @@ def plant(phase, rank, folder):
             due = len(calls) == (4 if function.__qualname__ == "Step.__init__" else 1)
             if launcher_rank() == rank and due:
                 Path(folder, "struck").write_text(str(time.time()))
-                strike(phase, rank)
+                strike(fault, rank)
             return function(*arguments, **named)
 
         return fail
@@ -53,13 +53,11 @@ def plant(phase, rank, folder):
         setattr(owner, name, wrapped(getattr(owner, name)))
 
 
-def strike(phase, rank):
+def strike(fault, rank):
     """Fail."""
-    if phase in ("kill", "stop"):
-        number = signal.SIGKILL if phase == "kill" else signal.SIGSTOP
-        os.kill(os.getpid(), number)
-        return
-    raise ZeroDivisionError(f"planted on rank {rank}")
+    if fault == "raise":
+        raise ZeroDivisionError(f"planted on rank {rank}")
+    os.kill(os.getpid(), SIGNALS[fault])
 
 
 if __name__ == "__main__":
@@ -68,8 +66,8 @@ if __name__ == "__main__":
     import mpi4py
 
     mpi4py.rc.initialize = False
-    plant(sys.argv[1], int(sys.argv[2]), sys.argv[3])
-    sys.argv[1:] = sys.argv[4:]
+    plant(sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4])
+    sys.argv[1:] = sys.argv[5:]
     from hpcapp.__main__ import main
 
     main()
