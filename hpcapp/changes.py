@@ -65,10 +65,33 @@ def refuse_changes(problem: Problem, path: str) -> bool:
     return finished and not more
 
 
-def inputs_of(attributes: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return what a checkpoint or result tells of the files that were read."""
-    found: list[dict[str, Any]] = json.loads(attributes.get("hpcapp_inputs", "[]"))
-    return found
+def inputs_of(path: str, attributes: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return what a checkpoint or result tells of the files that were read.
+
+    Parameters
+    ----------
+    path : str
+        The file.
+    attributes : mapping
+        Its global attributes.
+
+    Returns
+    -------
+    list of dict
+        As `fingerprints` returns them, empty where it tells nothing.
+
+    Raises
+    ------
+    ResultError
+        If they cannot be understood.
+    """
+    try:
+        found = json.loads(attributes.get("hpcapp_inputs", "[]"))
+        return [{**entry, "path": str(entry["path"])} for entry in found]
+    except (KeyError, TypeError, ValueError) as error:
+        raise ResultError(
+            f"{path}: hpcapp_inputs: does not tell what was read: {error!r}: damaged"
+        ) from None
 
 
 def refuse_inputs(
@@ -97,7 +120,9 @@ def refuse_inputs(
     for number in range(last):
         old = then[number] if number < len(then) else {}
         new = now[number] if number < len(now) else {}
-        if all(old.get(key) == new.get(key) for key in ("path", "sha256")):
+        # of a file that could not be read then only the name is known
+        keys = ("path",) if "fault" in old else ("path", "sha256")
+        if all(old.get(key) == new.get(key) for key in keys):
             continue
         raise ConfigError(
             f"{old.get('path') or new['path']}: must not change when a run goes on: "

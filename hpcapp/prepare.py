@@ -177,7 +177,7 @@ def _look_at_inputs(
 
     with comm.clock.phase("io"):
         paths = comm.on_root(find)
-        then = [] if saved is None else inputs_of(saved.attributes)
+        then = [] if saved is None else inputs_of(saved.path, saved.attributes)
         found = fingerprints(comm, paths, then) if paths else []
     if saved is not None and then:
         refuse_inputs(saved.path, then, found, more=bool(workload.extendable()))

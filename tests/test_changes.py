@@ -196,6 +196,21 @@ def test_more_input_is_an_extension_or_refused():
         refuse_inputs("c.nc", [A], [A, B], more=False)
 
 
+def test_file_that_could_not_be_read_then_is_known_by_its_name():
+    refuse_inputs("c.nc", [A, GONE], [A, B], more=False)
+    with pytest.raises(ConfigError, match="was b: No such file or directory when"):
+        refuse_inputs("c.nc", [A, GONE], [A, entry("n")], more=False)
+
+
 def test_inputs_are_read_back_from_attributes():
-    assert inputs_of({"hpcapp_inputs": json.dumps([A, B])}) == [A, B]
-    assert inputs_of({}) == []
+    assert inputs_of("c.nc", {"hpcapp_inputs": json.dumps([A, B])}) == [A, B]
+    assert inputs_of("c.nc", {}) == []
+
+
+@pytest.mark.parametrize("text", ["[", "7", '[{"bytes": 3}]', "[[]]", '["a"]'])
+def test_inputs_that_cannot_be_understood_are_damage(text):
+    with pytest.raises(ResultError) as caught:
+        inputs_of("c.nc", {"hpcapp_inputs": text})
+    said = "c.nc: hpcapp_inputs: does not tell what was read: "
+    assert str(caught.value).startswith(said)
+    assert str(caught.value).endswith(": damaged")
