@@ -57,6 +57,8 @@ class Lock:
     ------
     RunDirectoryError
         If another run owns it.
+    OSError
+        If that cannot be written there.
     """
 
     def __init__(
@@ -65,8 +67,13 @@ class Lock:
         self.path = os.path.join(directory, ".lock")
         self._mine = _describe(os.environ if environ is None else environ)
         self._descriptor = self._take()
-        os.ftruncate(self._descriptor, 0)
-        os.pwrite(self._descriptor, json.dumps(self._mine).encode(), 0)
+        try:
+            os.ftruncate(self._descriptor, 0)
+            os.pwrite(self._descriptor, json.dumps(self._mine).encode(), 0)
+        except OSError:
+            # this process may live on: it must not keep itself out
+            os.close(self._descriptor)
+            raise
         self._released = threading.Event()
         self._thread = threading.Thread(target=self._keep_alive, daemon=True)
         self._thread.start()

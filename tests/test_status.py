@@ -102,6 +102,17 @@ def test_lock_is_let_go_where_its_file_cannot_be_removed(tmp_path, monkeypatch, 
     assert list(tmp_path.iterdir()) == []
 
 
+def test_lock_that_cannot_be_written_keeps_nobody_out(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as full:
+        full.setattr(os, "pwrite", refuse)
+        with pytest.raises(OSError, match="No space left"):
+            Lock(str(tmp_path))
+    Lock(str(tmp_path)).release()
+
+
 def test_owner_elsewhere_that_was_heard_of_lately_is_respected(tmp_path):
     abandon(tmp_path, "n0017", 4711, age=SILENCE - 30)
     assert "in use by another run (process 4711 on n0017)" in refusal(tmp_path)
