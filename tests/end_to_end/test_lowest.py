@@ -90,12 +90,12 @@ def test_a_run_with_the_lowest_versions_has_the_same_data(
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
     )
     assert done.returncode == 0, done.stderr
     with h5py.File(tmp_path / "old" / "result.nc") as result:
         assert json.loads(result.attrs["hpcapp_versions"])["mpi4py"] == "3.1.4"
-    done = mpirun(2, "run", config, "-q", "-o", str(tmp_path / "new"))
+    done = mpirun(2, "run", config, "-q", "-o", str(tmp_path / "new"), timeout=300)
     assert done.returncode == 0, done.stderr
     # other versions of LLVM: exponents that are found by iteration differ by 8e-12
     same = hpcapp("compare", "--tolerance", "1e-10", tmp_path / "old", tmp_path / "new")
