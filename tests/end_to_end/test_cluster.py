@@ -493,3 +493,33 @@ def test_a_node_that_dies_loses_nothing(jobs, mpirun, hpcapp, tmp_path):
     assert job["Restarts"] == "1"
     assert "going on from" in jobs.output()
     assert_same(hpcapp, target, undisturbed(mpirun, tmp_path, "laplace", *LONG))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_scaling_study_is_measured_by_one_job_for_each_point(jobs):
+    command = [sys.executable, "-m", "hpcapp", "scale"]
+    command.append(str(SMALL / "series-midpoint.yaml"))
+
+    def scale(*arguments):
+        done = subprocess.run(
+            [*command, *arguments],
+            env={**jobs.environ, "HPCAPP_VENV": jobs.prefix},
+            cwd=jobs.folder,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    # 5 ranks and more would need a second node
+    points = ("--ranks", "1,2", "--repeat", "1", "-o", "study")
+    said = scale(*points, "--site", "local", "--submit").splitlines()
+    assert [line.partition(": ")[2] for line in said[:2]] == ["1 rank", "2 ranks"]
+    for line in said[:2]:
+        jobs.finish(int(line.partition(":")[0]))
+    found = scale("--gather", "study")
+    assert "answers: the same data in all 2 runs" in found
+    assert "each point in a job of its own: not at the same time" in found
+    assert (jobs.folder / "study" / "scaling.nc").exists()

@@ -138,14 +138,15 @@ def faults(
     """
     crowded = crowding(point, places, machine)
     found = [crowded] if crowded else []
-    if point.cores > 1 and machine.together < ALONE:
-        found.append(
-            f"cores that all work have {machine.together:.0%} of the speed of one "
-            "alone: they are not whole cores"
-        )
     each = [disturbances(point, sample.watch, machine) for sample in samples]
     count = sum(bool(reasons) for reasons in each)
     if 2 * count >= len(samples):
         words = dict.fromkeys(reason for reasons in each for reason in reasons)
         found.append(f"{count} of {len(samples)} repeats disturbed: {', '.join(words)}")
+    elif point.cores > 1 and machine.together < ALONE:
+        # others that disturb would look like that too
+        found.append(
+            f"cores that all work have {machine.together:.0%} of the speed of one "
+            "alone: they are not whole cores"
+        )
     return found
