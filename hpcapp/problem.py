@@ -102,7 +102,7 @@ def read_problem(
     Parameters
     ----------
     path : str
-        The YAML file.
+        The YAML file, or the Python file of a workload, with its defaults.
     settings : tuple of str
         ``KEY=VALUE`` of the command line.
     environ : mapping, optional
@@ -121,7 +121,11 @@ def read_problem(
     ConfigError
         One message with every fault.
     """
-    return _complete(read_yaml(path), settings, environ, directory)
+    # a workload of one file needs no configuration: all its parameters have defaults
+    alone = path.endswith(".py") and os.path.isfile(path)
+    quoted = path.replace("'", "''")
+    source = parse_yaml(f"workload: '{quoted}'", path) if alone else read_yaml(path)
+    return _complete(source, settings, environ, directory)
 
 
 def parse_problem(

@@ -14,6 +14,7 @@ from hpcapp.device import cores
 from hpcapp.errors import ConfigError, Exit, HpcappError, LaunchError
 from hpcapp.studies import verify as module
 from hpcapp.studies.launching import find_launcher, launch_environ
+from hpcapp.studies.validation import Verdict
 from hpcapp.studies.verify import parse_ranks, verify
 
 ROOT = Path(__file__).parent.parent
@@ -43,6 +44,7 @@ class Fake:
     def __init__(self, monkeypatch, values, codes=None):
         self.values, self.codes, self.commands = values, codes or {}, []
         monkeypatch.setattr(module, "launch", self)
+        monkeypatch.setattr(module, "validate", lambda _: Verdict((), False))
 
     def __call__(self, ranks, arguments, environ):
         self.commands.append((ranks, arguments))

@@ -8,7 +8,7 @@ from importlib import resources
 from typing import Any
 
 from hpcapp.config import Checkpoint, Model, Output, Run
-from hpcapp.discovery import find_workload, workload_names
+from hpcapp.discovery import find_workload, plugin_names, workload_names
 from hpcapp.errors import ConfigError
 from hpcapp.messages import nearest
 from hpcapp.studies.schema import model_schema, schema_path
@@ -113,8 +113,9 @@ def describe_workloads(name: str | None) -> str:
         model = SECTIONS[name]
         title = f"section {name}: {_summary(model)}"
         return "\n".join([title, "", *_table(entries(model))])
-    if "." not in name and name not in workload_names():
-        known = [*workload_names(), *SECTIONS]
+    offered = [*workload_names(), *plugin_names()]
+    if "." not in name and name not in offered:
+        known = [*offered, *SECTIONS]
         raise ConfigError(
             f"list: no workload or section '{name}'{nearest(name, known)}"
         )
@@ -145,12 +146,26 @@ def _overview() -> str:
         lines += textwrap.wrap(
             tops, WIDTH, initial_indent=indent, subsequent_indent=indent
         )
+    lines += [line for name in plugin_names() for line in _plugin(name, names)]
     note = (
         "hpcapp list WORKLOAD     type, unit, default and meaning of its parameters",
         f"hpcapp list SECTION      the same of {', '.join(SECTIONS)}, which all share",
         "hpcapp init WORKLOAD     writes a commented configuration to start from",
     )
     return "\n".join([*lines, "", *note])
+
+
+def _plugin(name: str, taken: list[str]) -> Iterator[str]:
+    """Yield what is told of a plug-in; a broken one must not hide the others."""
+    if name in taken:
+        yield f"  warning: plug-in {name}: hidden by the workload of that name"
+        return
+    try:
+        cls = find_workload(name, "list")
+    except ConfigError as error:
+        yield f"  warning: {str(error).removeprefix('list: workload: ')}"
+        return
+    yield f"  {name}  {cls.summary} (plug-in)"
 
 
 def _summary(model: type[Model]) -> str:
@@ -201,7 +216,8 @@ def write_starter(workload: str, output: str | None) -> str:
         written.
     """
     cls = find_workload(workload, "init")
-    path = output or f"{workload.rpartition('.')[2]}.yaml"
+    stem = workload.removesuffix(".py").replace("/", ".").rpartition(".")[2]
+    path = output or f"{stem}.yaml"
     text = _shipped(workload) or _generated(workload, cls.Parameters, cls.summary)
     try:
         with open(path, "x", encoding="utf-8") as stream:

@@ -75,6 +75,24 @@ class _Side:
             return ""
         return f", rank {spread.layout.owner(index)} of {spread.ranks}"
 
+    def border(self, name: str, index: tuple[int, ...]) -> str:
+        """Name the place and the two ranks whose blocks meet there, or return ""."""
+        if not self.owner(name, index) or self.spread is None:
+            return ""
+        layout = self.spread.layout
+        rank = layout.owner(index)
+        block, names = layout.block(rank), layout.domain.dims
+        for axis, (low, high) in enumerate(layout.neighbours(rank)):
+            at = index[axis]
+            other = low if at == block.start[axis] else None
+            if other is None and at == block.stop[axis] - 1:
+                other = high
+            if other is not None:
+                two = " and ".join(str(n) for n in sorted((rank, other)))
+                word = ("row", "column")[axis] if len(names) == 2 else names[axis]
+                return f"{word} {at}, the border of ranks {two}"
+        return ""
+
 
 def compare_results(a: str, b: str, tolerance: float | None) -> Comparison:
     """Compare all variables of two results, coordinates included.
@@ -190,11 +208,22 @@ def _described(a: _Side, b: _Side, name: str, found: Difference) -> str:
     value_a, value_b = (side.read(name, box).reshape(-1)[0] for side in (a, b))
     lines = [
         f"{name}{place}{axes} is the first to differ:",
+        *_borders(a, b, name, found),
         f"  A  {show(value_a)}{a.owner(name, index)}",
         f"  B  {show(value_b)}{b.owner(name, index)}",
         f"  {_values(found.differing)} of {found.compared:,} differ{_amount(found)}",
     ]
     return "\n".join(lines)
+
+
+def _borders(a: _Side, b: _Side, name: str, found: Difference) -> list[str]:
+    """Say at which row or column that is, if two ranks meet there."""
+    for word, index in (("first", found.index), ("most", found.worst)):
+        for side in (b, a) if index else ():
+            place = side.border(name, index)
+            if place:
+                return [f"  differs {word} at {place}"]
+    return []
 
 
 def _values(number: int) -> str:

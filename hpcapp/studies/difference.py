@@ -23,6 +23,9 @@ class Difference:
         Largest difference of any pair of numbers, relative to the larger
         magnitude of the two; infinite where only one is a number; None where
         nothing was measured, as for equal bits and texts.
+    worst : tuple of int
+        Index of the first pair with the largest absolute difference; () where nothing
+        was measured.
     """
 
     compared: int = 0
@@ -30,6 +33,7 @@ class Difference:
     index: tuple[int, ...] = ()
     absolute: float | None = None
     relative: float | None = None
+    worst: tuple[int, ...] = ()
 
     def plus(self, later: "Difference") -> "Difference":
         """Return what was found together with what a later piece has."""
@@ -39,14 +43,23 @@ class Difference:
             self.index if self.differing else later.index,
             _larger(self.absolute, later.absolute),
             _larger(self.relative, later.relative),
+            self.worst if self._farther(later) else later.worst,
         )
+
+    def _farther(self, later: "Difference") -> bool:
+        if self.absolute is None or later.absolute is None:
+            return later.absolute is None
+        return self.absolute >= later.absolute
 
     def moved(self, start: tuple[int, ...]) -> "Difference":
         """Return the same of a piece that starts at an index of the whole."""
-        if not self.differing:
-            return self
-        index = tuple(a + b for a, b in zip(self.index, start, strict=True))
-        return replace(self, index=index)
+        return replace(
+            self, index=_plus(self.index, start), worst=_plus(self.worst, start)
+        )
+
+
+def _plus(index: tuple[int, ...], start: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(a + b for a, b in zip(index, start, strict=False))
 
 
 def _larger(a: float | None, b: float | None) -> float | None:
@@ -91,7 +104,9 @@ class Rule:
             unequal = relative > self.tolerance
         found = _located(unequal)
         largest = float(apart.max()), float(relative.max())
-        return replace(found, absolute=largest[0], relative=largest[1])
+        at = np.unravel_index(int(apart.argmax()), apart.shape)
+        worst = tuple(int(i) for i in at)
+        return replace(found, absolute=largest[0], relative=largest[1], worst=worst)
 
 
 def _located(unequal: np.ndarray) -> Difference:

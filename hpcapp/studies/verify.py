@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The same run on several rank counts, compared bit by bit."""
+"""The same run on several rank counts, compared bit by bit, and with theory."""
 
 import os
 import shutil
@@ -13,6 +13,7 @@ from hpcapp.log import duration
 from hpcapp.problem import read_problem
 from hpcapp.studies.compare import compare_results
 from hpcapp.studies.launching import launch, make_folder
+from hpcapp.studies.validation import validate
 
 __all__ = ["parse_ranks", "verify"]
 
@@ -71,8 +72,8 @@ def verify(
     Returns
     -------
     Exit
-        `DONE` if all are equal in every bit, `FAILED` if not; or the code of a run
-        that did not finish.
+        `DONE` if all are equal in every bit and the first passes the checks of its
+        workload, `FAILED` if not; or the code of a run that did not finish.
 
     Raises
     ------
@@ -133,7 +134,18 @@ class _Runs:
             found = compare_results(first, target, None)
             self.say(f"{head}  {found.text}")
             code = code if found.equal else Exit.FAILED
-        return code
+        return code if self.grade(first) else Exit.FAILED
+
+    def grade(self, result: str) -> bool:
+        """Let the workload check the first result; say what came of it."""
+        verdict = validate(result)
+        # that a run ended before its goal is known, and nothing wrong with its ranks
+        wrong = [c for c in verdict.checks if not c.passed and c.name != "converged"]
+        for check in wrong:
+            self.say(f"wrong on any number of ranks: {check.name}: {check.text}")
+        if verdict.declared and not wrong:
+            self.say(f"checks: {sum(c.passed for c in verdict.checks)} passed")
+        return not wrong
 
     def _run(self, count: int, target: str) -> subprocess.CompletedProcess[str]:
         options = [part for setting in self.settings for part in ("--set", setting)]
