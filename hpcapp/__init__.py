@@ -6,9 +6,20 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import xarray
 
+    from hpcapp.interactive.session import Session as Session
+
 __all__ = ["__version__", "open", "open_snapshots"]
 
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> object:
+    """Load what only notebooks use, when it is asked for."""
+    if name == "Session":
+        from hpcapp.interactive.session import Session
+
+        return Session
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def open(path: str, **options: object) -> "xarray.Dataset":  # noqa: A001

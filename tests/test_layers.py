@@ -34,7 +34,8 @@ LAYERS = (
     ("closing", "guards", "snapshots"),
     ("driver", "prepare"),
     ("slurm",),
-    ("studies", "doctor", "interactive"),
+    ("studies", "doctor"),
+    ("interactive",),
     ("parallel",),
     ("cli",),
     ("__main__",),
@@ -42,14 +43,20 @@ LAYERS = (
 RANK = {name: row for row, names in enumerate(LAYERS) for name in names}
 
 # the folder of workloads is looked into, for its names; none of them is imported.
-# hpcapp.open is for notebooks, and imports when it is called
-EXCEPTIONS = {("discovery", "workloads"), ("", "studies.opening")}
+# hpcapp.open and hpcapp.Session are for notebooks, and imported when they are used
+EXCEPTIONS = {
+    ("discovery", "workloads"),
+    ("", "studies.opening"),
+    ("", "interactive.session"),
+}
 
 # start-up is paid by every rank at once: these are imported where they are used
 LAZY = frozenset(
     {
         *("dask", "h5netcdf", "h5py", "matplotlib", "multiprocess", "netCDF4"),
         *("nltk", "numexpr", "ray", "rich", "ruamel", "scipy", "tqdm", "xarray"),
+        *("IPython", "anywidget", "cloudpickle", "ipyparallel", "ipywidgets"),
+        *("psutil", "traitlets"),
     }
 )
 

@@ -3,6 +3,7 @@
 
 import os
 import socket
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,7 @@ __all__ = [
     "host",
     "library",
     "start",
+    "started",
 ]
 
 # size and rank as each launcher tells its processes, the most specific first
@@ -176,6 +178,20 @@ def start(clock: Clock | None = None, environ: Mapping[str, str] | None = None) 
     return world
 
 
+def started() -> tuple[int, int] | None:
+    """Return rank and size in MPI's world, without starting MPI.
+
+    Returns
+    -------
+    (int, int) or None
+        None where this process has not started it.
+    """
+    mpi = sys.modules.get("mpi4py.MPI")
+    if mpi is None or not mpi.Is_initialized():
+        return None
+    return mpi.COMM_WORLD.Get_rank(), mpi.COMM_WORLD.Get_size()
+
+
 def library() -> str:
     """Return the MPI library's name and version, such as ``MPICH 5.0.2``."""
     from mpi4py import MPI
@@ -190,7 +206,5 @@ def host() -> str:
 
 
 def _prefix() -> str:
-    import sys
-
     mpirun = os.path.join(sys.prefix, "bin", "mpirun")
     return sys.prefix if os.path.exists(mpirun) else ""
