@@ -23,7 +23,7 @@ from hpcapp.run_directory import clear_after
 from hpcapp.session import Outcome, Session, solve_seconds, tabulate
 from hpcapp.snapshots import Snapshots
 from hpcapp.status import Status, earlier_starts
-from hpcapp.store.checkpoints import RESULTS, find_checkpoints, new_checkpoint, prune
+from hpcapp.store.checkpoints import RESULTS, new_checkpoint, prune
 from hpcapp.store.provenance import Origin, describe
 from hpcapp.store.save import Job, save, warm_up
 from hpcapp.store.writers import choose_writer
@@ -112,7 +112,7 @@ class _Run:
         self.written_by = f"{self.writer} ({reason})"
         self.progress = Progress(self.log, session.environ, self.workload.unit)
         self.work = 0.0
-        self.saved_at = time.monotonic()
+        self.newest, self.saved_at = "", time.monotonic()
         nodes = 1 if self.writer == "gather" else len(set(machine.nodes))
         self.expected_save = estimate_save(session.problem, nodes)
         self.save_seconds = 0.0
@@ -279,7 +279,7 @@ class _Run:
         self._save(path, fields, state, outcome, self.layout.domain)
         keep = self.session.problem.config.checkpoint.keep
         self.comm.on_root(lambda: prune(directory, keep))
-        self.saved_at = time.monotonic()
+        self.newest, self.saved_at = path, time.monotonic()
         self.save_seconds = max(self.save_seconds, self.saved_at - begun)
         return path
 
@@ -335,16 +335,15 @@ class _Run:
 
     def _stopped(self, reason: str) -> Outcome:
         phases = tabulate(self.comm.all(self.clock.read()))
-        newest = self.comm.on_root(
-            lambda: find_checkpoints(self.session.directory)[0][1]
-        )
         if self.status is not None:
-            self.status.update("stopped", force=True, reason=reason, checkpoint=newest)
+            self.status.update(
+                "stopped", force=True, reason=reason, checkpoint=self.newest
+            )
         return Outcome(
             code=Exit.STOPPED,
             answer=None,
             phases=phases,
-            path=newest,
+            path=self.newest,
             threads=self.threads,
             reason=reason,
             work=self.work,
