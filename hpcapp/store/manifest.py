@@ -170,7 +170,7 @@ def check(comm: "Comm", path: str) -> str:
     manifest, fault = comm.on_root(lambda: _look(path))
     if manifest is None:
         return fault
-    mine = _check_bands(path, manifest, comm.rank, comm.size)
+    mine = _check_bands(comm, path, manifest)
     return next((found for found in comm.all(mine) if found), "")
 
 
@@ -249,7 +249,7 @@ def _gaps(length: int, tables: Mapping[str, Table]) -> Iterator[tuple[int, int]]
     yield at, length
 
 
-def _check_bands(path: str, manifest: Manifest, rank: int, size: int) -> str:
+def _check_bands(comm: "Comm", path: str, manifest: Manifest) -> str:
     """Return what is wrong in this rank's share of the bands."""
     work = [
         (name, table, number)
@@ -258,7 +258,8 @@ def _check_bands(path: str, manifest: Manifest, rank: int, size: int) -> str:
     ]
     try:
         with open(path, "rb", buffering=0) as stream:
-            for name, table, number in work[rank::size]:
+            for name, table, number in work[comm.rank :: comm.size]:
+                comm.clock.beat()
                 found = _band_sum(stream.fileno(), table, number)
                 if found != table.sums[number]:
                     box = table.bands.box(number)

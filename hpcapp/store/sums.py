@@ -67,7 +67,7 @@ def check_sums(comm: "Comm", saved: Saved, fields: Sequence[Field]) -> str:
     fault = ""
     for number, field in enumerate(known):
         try:
-            mine[number] = _share(saved, field, comm.rank, comm.size)
+            mine[number] = _share(comm, saved, field)
         except (OSError, ResultError) as error:
             fault = f"{field.name}: cannot be read: {error}"
     fault = next((found for found in comm.all(fault) if found), "")
@@ -77,14 +77,15 @@ def check_sums(comm: "Comm", saved: Saved, fields: Sequence[Field]) -> str:
     return fault
 
 
-def _share(saved: Saved, field: Field, rank: int, size: int) -> int:
+def _share(comm: "Comm", saved: Saved, field: Field) -> int:
     """Return what this rank's share of a field adds to its checksum."""
     if not field.distributed:
         value = saved.values[field.name]
-        return 0 if rank else checksum_value(value, field.dtype)
+        return checksum_value(value, field.dtype) if comm.root else 0
     target, total = saved.targets[field.name], 0
     bands = Bands(target.shape, np.dtype(target.dtype).itemsize)
-    for number in range(rank, bands.count, size):
+    for number in range(comm.rank, bands.count, comm.size):
+        comm.clock.beat()
         box = bands.box(number)
         data = np.empty(box.shape, target.dtype)
         saved.read(field.name, box, data)
