@@ -246,8 +246,21 @@ def _arguments(subject: Subject) -> str:
     )
 
 
-def environment(job: Job) -> str:
-    """Return the lines that give a job its modules and its Python."""
+def environment(job: Job, otherwise: str = " || exit 1") -> str:
+    """Return the lines that give a job its modules and its Python.
+
+    Parameters
+    ----------
+    job : Job
+        That the site allows.
+    otherwise : str
+        What the shell does where there is no such Python.
+
+    Returns
+    -------
+    str
+        For bash.
+    """
     wanted, venv = job.environment, job.request.venv
     lines = list(wanted.before)
     lines += [f"module load {name}" for name in wanted.modules]
@@ -257,7 +270,7 @@ def environment(job: Job) -> str:
     default = shlex.quote(venv) if venv else f"$HOME/hpcapp-{job.profile.site}"
     # not inside of "", where the quotes of a path would be part of it
     lines.append(f"HPCAPP_VENV=${{HPCAPP_VENV:-{default}}}")
-    lines.append('. "$HPCAPP_VENV/bin/activate" || exit 1')
+    lines.append(f'. "$HPCAPP_VENV/bin/activate"{otherwise}')
     for key, value in wanted.variables.items():
         lines.append(f"export {key}={shlex.quote(value)}")
     return "\n".join(lines) + "\n" + VARIABLES
@@ -348,7 +361,8 @@ def interactive_text(job: Job, subject: Subject) -> str:
         shlex.join(["salloc", *resources(job)]),
         "",
         "# inside of it: the environment, once",
-        environment(job).rstrip(),
+        # an exit would end the allocation
+        environment(job, otherwise="").rstrip(),
         f"CONFIG={config}",
         f"OUTPUT={output}",
         _files(job),

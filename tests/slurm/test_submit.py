@@ -166,6 +166,8 @@ def test_interactive_prints_allocation_launch_and_tunnel(submit):
     assert "mpirun -np 48" in out
     assert "ssh -N -L 8888:NODE:8888 LOGIN" in out
     assert "https://ondemand.snellius.surf.nl" in out
+    # the shell of the allocation stays, whatever fails in it
+    assert "exit" not in out
 
 
 def test_work_by_hand_runs_what_a_job_would_run(submit):
