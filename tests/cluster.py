@@ -172,7 +172,7 @@ class Cluster:
         text = self.call("scontrol", "show", "job", "-o", str(number))
         return dict(part.partition("=")[::2] for part in text.split() if "=" in part)
 
-    def wait(self, number, *states, timeout=240):
+    def wait(self, number, *states, timeout=400):
         """Wait for a job to be in one of some states; return what is known of it."""
         until = time.monotonic() + timeout
         while time.monotonic() < until:
