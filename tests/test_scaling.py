@@ -476,6 +476,23 @@ def test_weak_study_passes_the_rule_on(place, monkeypatch):
     assert "weak scaling" in said
 
 
+def test_what_passes_between_two_runs_disturbs_none(place, monkeypatch):
+    times = iter([0.01] * 12 + [0.03] * 8 + [0.01] * 500)
+    monkeypatch.setattr(module, "calibrate", lambda threads: next(times))
+    Fake(monkeypatch, lambda ranks, n: 1.0)
+    run(ranks="1", repeat=2)
+    found = load_study("r/c-scaling/study.json")
+    assert [one.watch.slowness for one in found.samples[0]] == [1.0, 1.0]
+
+
+def test_what_does_not_pass_is_seen(place, monkeypatch):
+    times = iter([0.01] * 12 + [0.03] * 500)
+    monkeypatch.setattr(module, "calibrate", lambda threads: next(times))
+    Fake(monkeypatch, lambda ranks, n: 1.0)
+    said = run(ranks="1", repeat=2)[1]
+    assert "INVALID: 1 rank: 2 of 2 repeats disturbed: lower clocks or other" in said
+
+
 def test_other_data_fail_a_study_and_are_named(place, monkeypatch):
     Fake(monkeypatch, lambda ranks, n: 1.0)
     code, said, _ = run(ranks="2,3")
