@@ -85,6 +85,11 @@ def _add_parallel(verbs: Any) -> None:
         verb.add_argument("-q", "--quiet", action="store_true", help="warnings only")
         verb.add_argument("-v", "--verbose", action="store_true", help="a line a rank")
         verb.add_argument("--json", action="store_true", help="one object on stdout")
+        verb.add_argument(
+            "--profile",
+            choices=("cprofile", "line", "memory"),
+            help="one file a rank in RUN_DIR/profiles, and a summary of all",
+        )
     doctor = verbs.add_parser(
         "doctor", help="check MPI, launcher, cores and writers, under the real launcher"
     )
@@ -111,7 +116,13 @@ def _add_serial(verbs: Any) -> None:
         "workload", nargs="?"
     )
     init = verbs.add_parser("init", help="write a commented starter configuration")
-    init.add_argument("workload", metavar="WORKLOAD")
+    init.add_argument("workload", metavar="WORKLOAD", help="or a new .py file")
+    init.add_argument(
+        "--template", action="store_true", help="write a workload with gaps to fill"
+    )
+    init.add_argument(
+        "--solution", action="store_true", help="write that workload with them filled"
+    )
     init.add_argument("-o", "--output", metavar="FILE", help="default: WORKLOAD.yaml")
     compare = verbs.add_parser("compare", help="compare the data of two results")
     compare.add_argument("a", metavar="A", help="result file or run directory")
@@ -135,6 +146,12 @@ def _add_serial(verbs: Any) -> None:
     plot.add_argument("-o", "--output", metavar="FILE", help="PNG, SVG or PDF")
     plot.add_argument(
         "--ranks", action="store_true", help="draw the blocks of the ranks"
+    )
+    report = verbs.add_parser("report", help="one page on a run: times, limits, checks")
+    report.add_argument("directory", metavar="RUN_DIR")
+    report.add_argument("-o", "--output", metavar="FILE", help="default: in RUN_DIR")
+    report.add_argument(
+        "--no-limits", action="store_true", help="do not measure this machine"
     )
     export = verbs.add_parser("export", help="variables of a result as plain files")
     export.add_argument("result", metavar="RESULT", help="result file or run directory")
@@ -227,6 +244,7 @@ def run_command_line(arguments: Sequence[str]) -> int:
         "export": _export,
         "scale": _scale,
         "ladder": _ladder,
+        "report": _report,
         "submit": lambda options: _submit(options, arguments),
     }
     if launcher_rank() != 0:
@@ -274,7 +292,12 @@ def _list(options: Any) -> int:
 
 def _init(options: Any) -> int:
     from hpcapp.studies.catalogue import write_starter
+    from hpcapp.studies.exercise import write_exercise
 
+    if options.template or options.solution:
+        path = write_exercise(options.workload, options.solution)
+        print(f"{path}: written; next: hpcapp verify {path} --ranks 1,2,4")
+        return Exit.DONE
     path = write_starter(options.workload, options.output)
     print(f"{path}: written; next: hpcapp plan {path}")
     return Exit.DONE
@@ -338,6 +361,14 @@ def _ladder(options: Any) -> int:
 
     tell = partial(print, file=sys.stderr, flush=True)
     return ladder(options, os.environ, print, tell)
+
+
+def _report(options: Any) -> int:
+    from hpcapp.studies.report import write_report
+
+    limits = not options.no_limits
+    print(write_report(options.directory, options.output, os.environ, limits))
+    return Exit.DONE
 
 
 def _submit(options: Any, arguments: Sequence[str]) -> int:

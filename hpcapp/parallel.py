@@ -124,12 +124,14 @@ class _Job:
         from hpcapp.closing import close_finished, close_session
         from hpcapp.driver import drive
         from hpcapp.prepare import prepare
+        from hpcapp.profiling import open_profiler, watch
         from hpcapp.session import Finished
         from hpcapp.trace import leave_trace
 
         options, comm = self.options, self.comm
         level = 0 if options.quiet or options.json else 1
         log = Log(comm.root, 2 if options.verbose else level)
+        profiler = open_profiler(options.profile)
         end = partial(comm.abort, Exit.FAILED)
         self.guards = lookout = Lookout(comm, self.name, end)
         session = prepare(comm, self._request(), log, self.stops)
@@ -141,7 +143,7 @@ class _Job:
             self.directory = session.directory
             self.stops.at_once = self._give_up
             self.guards = Guards(session, self.name, end, lookout)
-            outcome = drive(session)
+            outcome = watch(profiler, session, drive)
             leave_trace(comm, session.directory, log)
             self.guards.close()
             if comm.root:

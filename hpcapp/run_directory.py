@@ -19,6 +19,7 @@ from hpcapp.trace import TRACE
 __all__ = [
     "OWN_FILES",
     "PICTURE",
+    "PROFILES",
     "REPORT",
     "Keeper",
     "RunDirectory",
@@ -32,6 +33,8 @@ __all__ = [
 CONFIG, STATUS, LOG = "run.yaml", "status.json", "log.txt"
 # what `hpcapp plot` makes of the result
 PICTURE = "plot.png"
+# what `run --profile` leaves, one file a rank
+PROFILES = "profiles"
 # what `hpcapp report` makes of the run
 REPORT = "report.html"
 OWN_FILES = (*RESULTS.values(), CONFIG, STATUS, LOG, SNAPSHOTS, TRACE)
@@ -333,7 +336,17 @@ def _remove(path: str) -> None:
     for name in _own(path):
         with suppress(FileNotFoundError):
             os.unlink(os.path.join(path, name))
+    for profile in _profiles(path):
+        profile.unlink(missing_ok=True)
+    with suppress(OSError):
+        # kept if something else stands in it
+        os.rmdir(os.path.join(path, PROFILES))
     prune(path, 0)
+
+
+def _profiles(path: str) -> list[Path]:
+    folder = Path(path, PROFILES)
+    return [*folder.glob("rank-*"), *folder.glob("summary.*.txt")]
 
 
 def _move(path: str) -> str:
@@ -351,4 +364,6 @@ def _move(path: str) -> str:
     for name in _own(path):
         with suppress(FileNotFoundError):
             shutil.move(os.path.join(path, name), os.path.join(target, name))
+    if _profiles(path):
+        shutil.move(os.path.join(path, PROFILES), os.path.join(target, PROFILES))
     return target

@@ -31,7 +31,7 @@ LAYERS = (
     ("planning", "stops", "status", "watchdog", "witness"),
     ("changes", "run_directory"),
     ("session",),
-    ("closing", "guards", "snapshots"),
+    ("closing", "guards", "profiling", "snapshots"),
     ("driver", "prepare"),
     ("slurm",),
     ("studies", "doctor"),
