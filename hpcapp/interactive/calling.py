@@ -9,11 +9,11 @@ from typing import Any
 from hpcapp.interactive.cluster import Engines
 from hpcapp.interactive.configuring import read_given
 from hpcapp.interactive.engine import call
-from hpcapp.interactive.evaluating import assemble, evaluate
+from hpcapp.interactive.evaluating import assemble, evaluate, load_kernels
 from hpcapp.interactive.orders import EngineError, Interrupted
 from hpcapp.interactive.running import Pending
 
-__all__ = ["answers", "computed", "cut_blocks", "send"]
+__all__ = ["answers", "computed", "cut_blocks", "prepared", "send"]
 
 # seconds that a function has to end after it was interrupted
 HEARD = 5.0
@@ -129,12 +129,36 @@ def computed(engines: Engines, config: dict[str, Any], field: str) -> Any:
         If an engine fails or was lost.
     """
     given = read_given(config, {})
-    pending = Pending(engines, engines.each(evaluate, given.text, given.name, field))
-    pending.wait(None, lambda: None)
-    parts = [part for answer in pending.answers() for part in answer]
+    found = _all(engines, evaluate, given.text, given.name, field)
+    parts = [part for answer in found for part in answer]
     workload = given.problem.workload
-    found = next(one for one in workload.fields() if one.name == field)
-    return assemble(parts, workload.domain().shape, found.dtype)
+    dtype = next(one.dtype for one in workload.fields() if one.name == field)
+    return assemble(parts, workload.domain().shape, dtype)
+
+
+def prepared(engines: Engines, config: dict[str, Any]) -> None:
+    """Let all engines load what a small problem is computed with.
+
+    Parameters
+    ----------
+    engines : Engines
+        Who will compute.
+    config : dict
+        A problem of the kind.
+
+    Raises
+    ------
+    EngineError
+        If an engine fails or was lost.
+    """
+    given = read_given(config, {})
+    _all(engines, load_kernels, given.text, given.name)
+
+
+def _all(engines: Engines, function: Any, *arguments: Any) -> list[Any]:
+    pending = Pending(engines, engines.each(function, *arguments))
+    pending.wait(None, lambda: None)
+    return pending.answers()
 
 
 def cut_blocks(shape: Sequence[int], parts: int) -> list[tuple[slice, ...]]:

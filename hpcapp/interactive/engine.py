@@ -162,6 +162,7 @@ class _Job:
         from hpcapp.guards import Guards
         from hpcapp.prepare import prepare
         from hpcapp.session import Finished
+        from hpcapp.trace import leave_trace
 
         comm = self.comm
         os.chdir(self.order.folder)
@@ -177,6 +178,7 @@ class _Job:
                 session.on_step = feed.tell
             self.guards = Guards(session, self.name, _stay)
             outcome = drive(session)
+            leave_trace(comm, session.directory, log)
             self.guards.close()
             closing = close_session(session, outcome) if comm.root else None
             if closing is not None:

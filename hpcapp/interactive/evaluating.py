@@ -1,19 +1,45 @@
 # SPDX-License-Identifier: MIT
 """A field of a small problem, computed on all engines without any file."""
 
+import os
 from typing import Any
 
 import numpy as np
 
 from hpcapp.clock import Clock
-from hpcapp.device import open_device
+from hpcapp.device import cache_locked, open_device, prepare_cache
 from hpcapp.mpi import world
 from hpcapp.problem import parse_problem
 from hpcapp.workload import Context
 
-__all__ = ["assemble", "evaluate"]
+__all__ = ["assemble", "evaluate", "load_kernels"]
 
 Parts = list[tuple[tuple[int, ...], np.ndarray]]
+
+
+def load_kernels(text: str, name: str) -> None:
+    """Load what a workload computes with, compiled once a node; collective.
+
+    Parameters
+    ----------
+    text, name : str
+        The configuration.
+    """
+    prepare_cache(os.environ)
+    comm = world.start(Clock())
+    problem = parse_problem(text, name)
+    device = open_device(problem.config.run, int(problem.config.run.threads))
+    node = comm.node()
+    try:
+        if node.root:
+            with cache_locked(os.environ):
+                problem.workload.warm_up(device)
+        node.barrier()
+        problem.workload.warm_up(device)
+        comm.barrier()
+    finally:
+        device.close()
+        node.free()
 
 
 def evaluate(text: str, name: str, field: str) -> Parts:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """`hpcapp.Session`: MPI engines, and what one does with them from a notebook."""
 
-import atexit
 import os
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -71,11 +71,10 @@ class Session:
         self._pending: list[Pending] = []
         self._engines: cluster.Engines | None = None
         if self._theirs:
-            self._engines = cluster.connect(profile, client, n, timeout)
+            self._take(cluster.connect(profile, client, n, timeout))
         else:
-            self._engines = cluster.start(n or len(cores()), timeout)
-        self._n = self._engines.size
-        atexit.register(self.close)
+            self._take(cluster.start(n or len(cores()), timeout))
+        self._n = self._there().size
 
     def __enter__(self) -> "Session":
         """Return the session."""
@@ -102,11 +101,8 @@ class Session:
 
     def close(self) -> None:
         """End what was started here; a cluster that was there before goes on."""
-        atexit.unregister(self.close)
-        engines, self._engines = self._engines, None
-        self._pending = []
-        if engines is not None:
-            engines.close()
+        self._engines, self._pending = None, []
+        self._end()
 
     def restart(self) -> None:
         """End the engines, whatever they are at, and start as many others.
@@ -118,11 +114,15 @@ class Session:
         """
         if not self._theirs:
             self.close()
-            self._engines = cluster.start(self._n, self._timeout)
-            atexit.register(self.close)
+            self._take(cluster.start(self._n, self._timeout))
             return
-        self._engines = cluster.renew(self._there(), self._timeout)
+        self._take(cluster.renew(self._there(), self._timeout))
         self._pending = []
+
+    def _take(self, engines: cluster.Engines) -> None:
+        self._engines = engines
+        # also where a notebook forgets the session, and at its end
+        self._end = weakref.finalize(self, engines.close)
 
     # --- runs
 
@@ -377,10 +377,10 @@ class Session:
             If engines are lost, or wait for one that has failed.
         """
         self._check_free()
-        evaluate = partial(calling.computed, self._there())
-        return Explorer(evaluate, shape, max_iterations).widget(center, width)
-
-    # --- engines
+        engines = self._there()
+        explorer = Explorer(partial(calling.computed, engines), shape, max_iterations)
+        calling.prepared(engines, explorer.config(center, width))
+        return explorer.widget(center, width)
 
     def _there(self) -> cluster.Engines:
         if self._engines is None:
