@@ -3,9 +3,12 @@
 
 import math
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -39,3 +42,20 @@ def test_links_between_pages_lead_somewhere():
     for page in pages:
         for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_the_snakefile_counts_every_book():
+    program = shutil.which("snakemake")
+    if program is None:
+        pytest.skip("snakemake is not installed, and no package of hpcapp's")
+    command = [program, "-s", "configs/Snakefile", "-c", "2", "--dry-run"]
+    done = subprocess.run(
+        [*command, "--config", "books=data/corpus/t*.txt"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    for book in ("three", "two"):
+        assert f"results/books/{book}/export" in done.stdout + done.stderr
