@@ -5,7 +5,8 @@ A run is started, a random signal goes to a random rank, to all of them or to mp
 a random moment, and what is left is resumed on another number of ranks, until the run
 ends. Now and then the newest checkpoint is damaged in between. The data of the result
 must be those of an undisturbed run in every bit, every job must end soon after the
-signal, and status.json must never go on to say that it runs.
+signal, with the exit code that is right for it, and name the checkpoint and the command
+to go on with, and status.json must never go on to say that it runs.
 """
 
 import argparse
@@ -24,7 +25,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from hpcapp.errors import Exit
-from hpcapp.store.checkpoints import find_checkpoints
+from hpcapp.store.checkpoints import find_checkpoints, last_checkpoint
 from hpcapp.studies.compare import compare_results
 from hpcapp.studies.standing import find_standing
 from tests.benchmarks.jobs import ROOT, Job
@@ -94,6 +95,8 @@ class Kill:
         Of the job.
     seconds : float
         From the signal until the launcher and all ranks were gone.
+    code : int
+        Exit code of the launcher.
     """
 
     workload: str
@@ -101,6 +104,7 @@ class Kill:
     whom: str
     ranks: int
     seconds: float
+    code: int = 0
 
 
 @dataclass
@@ -262,6 +266,34 @@ class _Victim:
                 os.kill(pid, number)
         return name, whom
 
+    def fault_of(self, kill: Kill, said: str) -> str:
+        """Return what is wrong with the end of a job that a signal has ended."""
+        number = int(signal.Signals[kill.signal])
+        stopped = kill.signal in STOPS
+        # by what ranks were killed: MPICH's mpirun joins the bits of all, of which it
+        # kills some itself; Open MPI's adds 128 to the first
+        killed = {number, number | signal.SIGKILL, 128 + number}
+        codes = {int(Exit.STOPPED)} if stopped else killed
+        if kill.whom == "mpirun" and not stopped:
+            codes = {-number}
+        if kill.code not in codes:
+            return f"exit {kill.code} instead of one of {sorted(codes)}"
+        place, found = str(self.target), last_checkpoint(str(self.target))
+        if stopped:
+            advice = f"{found}: go on with: hpcapp resume {place}"
+        elif found is None:
+            advice = f"{place}: there is no checkpoint; start the run again"
+        else:
+            advice = f"the last checkpoint is {found} ("
+        # nobody listens to the ranks of a launcher that is gone
+        where = said
+        if kill.whom == "mpirun" and not stopped:
+            where = find_standing(place).text()
+        command = f"mpirun -np {kill.ranks} python -m hpcapp resume {place}"
+        if advice not in where or not (stopped or found is None or command in where):
+            return f"does not say: {advice}"
+        return ""
+
     def damage(self) -> bool:
         """Flip a bit of the newest of two checkpoints."""
         found = find_checkpoints(str(self.target))
@@ -350,7 +382,12 @@ def _run_to_the_end(victim: _Victim, kills: int, most: int, tally: Tally) -> Non
         state = find_standing(str(victim.target)).state
         finished = state == "finished"
         if name and not finished:
-            tally.kills.append(Kill(victim.name, name, whom, ranks, round(spent, 2)))
+            code = process.returncode
+            kill = Kill(victim.name, name, whom, ranks, round(spent, 2), code)
+            tally.kills.append(kill)
+            fault = victim.fault_of(kill, said)
+            if fault:
+                tally.faults.append(f"{kill}: {fault}: {said}")
         if process.returncode not in (Exit.DONE, Exit.STOPPED) and not name:
             tally.faults.append(f"{victim.name}: exit {process.returncode}: {said}")
         if state == "running" or "Traceback" in said:
