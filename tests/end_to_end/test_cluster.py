@@ -213,19 +213,25 @@ def test_an_array_on_two_nodes_gives_the_bits_of_a_run_without_slurm(
         assert_same(hpcapp, target, undisturbed(mpirun, tmp_path, name))
 
 
-def test_the_script_in_the_folder_runs_on_two_nodes(jobs, mpirun, hpcapp, tmp_path):
-    jobs.environ["HPCAPP_VENV"] = jobs.prefix
+def run_the_script_in_the_folder(jobs, environment):
+    """Run slurm/local-cpu.sbatch on two nodes in a Python environment."""
+    jobs.environ["HPCAPP_VENV"] = str(environment)
     words = ["--parsable", "--nodes=2", ROOT / "slurm" / "local-cpu.sbatch"]
     done = subprocess.run(
         ["sbatch", *words, SMALL / "laplace.yaml"],
         env=jobs.environ,
-        cwd=tmp_path,
+        cwd=jobs.folder,
         capture_output=True,
         text=True,
         timeout=60,
     )
+    assert done.returncode == 0, done.stderr
     jobs.finish(int(done.stdout))
     assert "4 ranks x 1 thread, 2 hosts" in jobs.output()
+
+
+def test_the_script_in_the_folder_runs_on_two_nodes(jobs, mpirun, hpcapp, tmp_path):
+    run_the_script_in_the_folder(jobs, jobs.prefix)
     target = tmp_path / "results" / "laplace"
     assert_same(hpcapp, target, undisturbed(mpirun, tmp_path, "laplace"))
 
@@ -413,6 +419,26 @@ def test_all_workloads_give_the_bits_of_a_run_without_slurm(
         jobs.finish(f"{number}_{task}", timeout=400)
         target = tmp_path / "results" / "small" / name
         assert_same(hpcapp, target, undisturbed(mpirun, tmp_path, name))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_the_environment_of_wheels_runs_the_script(jobs, mpirun, hpcapp, tmp_path):
+    environment = tmp_path / "made"
+    done = subprocess.run(
+        [ROOT / "slurm" / "setup-wheels.sh", environment],
+        env={**os.environ, "HPCAPP_PYTHON": sys.executable},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert f"ready: HPCAPP_VENV={environment}" in done.stdout
+    # what it has installed, not this checkout
+    del jobs.environ["PYTHONPATH"]
+    run_the_script_in_the_folder(jobs, environment)
+    target = tmp_path / "results" / "laplace"
+    assert_same(hpcapp, target, undisturbed(mpirun, tmp_path, "laplace"))
 
 
 @pytest.mark.slow
