@@ -305,6 +305,8 @@ class _Started:
             profile_dir=self.folder,
             load_profile=False,
             cluster_id="",
+            # it would be written again after the directory is gone
+            cluster_file="",
             controller_ip="127.0.0.1",
             delay=0.0,
             log_level=50,
