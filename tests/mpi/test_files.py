@@ -285,10 +285,9 @@ def test_probe_accepts_a_good_folder_and_names_a_missing_one(comm, folder):
 
 def test_what_a_probe_that_is_killed_leaves_is_known_as_a_leftover(folder):
     path = Path(module._create(str(folder))[0])
-    # what a run directory is cleared of
+    # what a run directory is cleared of; each rank looks for its own
     assert path in folder.glob(".*.part")
     path.unlink()
-    assert not list(folder.glob(".*"))
 
 
 def test_auto_chooses_direct_where_it_works_and_gather_where_not(
