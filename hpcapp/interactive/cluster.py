@@ -323,7 +323,8 @@ class _Started:
         cluster.start_engines_sync(environment=changed)
         self.client = cluster.connect_client_sync()
         while len(self.client.ids) < self.n:
-            ended = not cluster.engine_set.running
+            # the process itself: ipyparallel hears of its end only while it is asked
+            ended = "has ended" in _state(cluster.engine_set.pid)
             if ended or time.monotonic() > until:
                 raise LaunchError(
                     f"session: {len(self.client.ids)} of {self.n} engines have come"
