@@ -107,7 +107,7 @@ def test_workload_of_the_user_s_own_travels_to_another_process(place, root):
 def test_misspelled_workload_gets_the_nearest():
     assert refusal("laplcae") == (
         "no workload 'laplcae', did you mean 'laplace'? "
-        "(one of your own is named package.module)"
+        "(one of your own is named package.module, or my_workload.py)"
     )
 
 
