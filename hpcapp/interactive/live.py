@@ -4,6 +4,7 @@
 import sys
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -71,7 +72,7 @@ def _in_notebook() -> bool:
     return shell is not None and hasattr(shell, "kernel")
 
 
-class _Paced:
+class _Paced(ABC):
     """Draws now and then."""
 
     def __init__(self, running: Run) -> None:
@@ -87,9 +88,9 @@ class _Paced:
         self._drawn_at, self._ended = now, done
         self.draw(self.running.progress)
 
+    @abstractmethod
     def draw(self, progress: Progress) -> None:
         """Draw."""
-        raise NotImplementedError
 
 
 class _Page(_Paced):
