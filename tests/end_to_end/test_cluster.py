@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import pytest
@@ -123,10 +124,18 @@ class Jobs:
         return "".join(path.read_text() for path in sorted(self.folder.glob("*.out")))
 
     def finish(self, number, timeout=400):
-        """Wait for the end of a job; fail with its output if it has failed."""
+        """Wait for the end of a job; fail with all its output if it has failed."""
         ends = ("COMPLETED", "FAILED", "TIMEOUT", "CANCELLED", "NODE_FAIL")
         job = self.cluster.wait(number, *ends, timeout=timeout)
-        assert job["JobState"] == "COMPLETED", (job, self.output())
+        # srun and its step daemons give up on each other on a machine that has no time
+        # for them: the wire-up of Slurm, before a line of hpcapp has run
+        if job["JobState"] == "FAILED" and "error: mpi/pmi2" in self.output():
+            warnings.warn(f"job {number} again: {self.output()}", stacklevel=2)
+            self.cluster.call("scontrol", "requeue", str(number))
+            self.cluster.wait(number, "PENDING", "RUNNING", *ends[:1], timeout=60)
+            job = self.cluster.wait(number, *ends, timeout=timeout)
+        if job["JobState"] != "COMPLETED":
+            pytest.fail(f"job {number} ended {job['JobState']}:\n{self.output()}")
         return job
 
 
