@@ -97,6 +97,7 @@ def prepare(
     problem = comm.on_root(lambda: _read(request, comm.size))
     machine = survey(comm, request.environ)
     comm.crowded = machine.is_crowded(comm.rank)
+    comm.workers = machine.workers
     keeper = Keeper(problem.config.output.directory)
     try:
         # what another run still writes and removes is not there to be chosen from

@@ -4,6 +4,7 @@
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from hpcapp.clock import PHASES
@@ -66,6 +67,20 @@ class Machine:
         """Tell whether a rank's node has fewer cores for its ranks than ranks."""
         here = [cores for node, cores in self.masks if node == self.masks[rank][0]]
         return len(here) > len({core for cores in here for core in cores})
+
+    @cached_property
+    def workers(self) -> tuple[int, ...]:
+        """Ranks that can have a core each: of a node as many as it has cores."""
+        found: dict[str, set[int]] = {}
+        for node, mask in self.masks:
+            found.setdefault(node, set()).update(mask)
+        free = {node: len(union) for node, union in found.items()}
+        chosen = []
+        for rank, (node, _) in enumerate(self.masks):
+            if free[node]:
+                free[node] -= 1
+                chosen.append(rank)
+        return tuple(chosen)
 
 
 @dataclass

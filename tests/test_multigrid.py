@@ -152,10 +152,12 @@ def test_cuts_cover_an_axis_with_blocks_that_are_thick_enough(points, parts, lea
 @pytest.mark.parametrize("shape", [(257, 257), (100, 1031), (94, 131), (33, 700)])
 @pytest.mark.parametrize("ranks", [1, 2, 6, 16, 49])
 @pytest.mark.parametrize("least", [8, 20])
-def test_each_level_is_owned_once_and_ends_on_one_rank(shape, ranks, least):
+@pytest.mark.parametrize("share", [1, 3, 8])
+def test_each_level_is_owned_once_and_ends_on_one_rank(shape, ranks, least, share):
     axes = tuple(Axis(n - 1, 1, 1, 1 / (n - 1)) for n in shape)
     layout = Layout.choose(Domain(("y", "x"), shape, 8), ranks)
-    levels = build_levels(axes, layout, least)
+    workers = range(share // 2, ranks, share) if ranks > share else [0]
+    levels = build_levels(axes, layout, least, None if share == 1 else workers)
     assert len(levels[-1].tiling.used) == 1
     for level in levels:
         size = tuple(axis.cells + 1 for axis in level.axes)
@@ -163,6 +165,9 @@ def test_each_level_is_owned_once_and_ends_on_one_rank(shape, ranks, least):
             owners = np.zeros(size, int)
             assert len(set(tiling.used)) == len(tiling.used)
             assert set(tiling.used) <= set(range(ranks))
+            assert share == 1 or set(tiling.used) <= set(workers)
+            idle = set(range(ranks)) - set(tiling.used)
+            assert all(tiling.block(rank).empty for rank in idle)
             for rank in tiling.used:
                 (ja, ia), (jb, ib) = tiling.block(rank).start, tiling.block(rank).stop
                 owners[ja:jb, ia:ib] += 1

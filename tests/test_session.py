@@ -20,3 +20,19 @@ from hpcapp.session import Machine
 def test_ranks_are_crowded_where_a_node_has_fewer_cores(masks, crowded):
     machine = Machine(tuple(node for node, _ in masks), tuple(masks), {}, "MPI")
     assert machine.is_crowded(0) == crowded
+
+
+@pytest.mark.parametrize(
+    "masks, workers",
+    [
+        ([("a", (0, 1)), ("a", (0, 1))], (0, 1)),
+        ([("a", (0, 1))] * 5, (0, 1)),
+        ([("a", (0,)), ("a", (0,)), ("a", (1,))], (0, 1)),
+        # ranks dealt out to two nodes in turn, and one node after another
+        ([("a", (0, 1)), ("b", (0, 1))] * 3, (0, 1, 2, 3)),
+        ([("a", (0, 1))] * 3 + [("b", (0, 1, 2))] * 3, (0, 1, 3, 4, 5)),
+    ],
+)
+def test_a_node_has_as_many_workers_as_cores(masks, workers):
+    machine = Machine(tuple(node for node, _ in masks), tuple(masks), {}, "MPI")
+    assert machine.workers == workers

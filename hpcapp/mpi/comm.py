@@ -63,6 +63,8 @@ class Comm:
         self.size: int = raw.Get_size()
         self.clock = clock or Clock()
         self.crowded = crowded
+        # the ranks that have a core each, as far as is known
+        self.workers: Sequence[int] = range(self.size)
 
     @property
     def root(self) -> bool:
@@ -138,10 +140,7 @@ class Comm:
         return Comm(self.raw.Dup(), self.clock, self.crowded)
 
     def free(self) -> None:
-        """Give the message traffic of `duplicate`, `node` or `split` back; collective.
-
-        A library has about 2000 such contexts.
-        """
+        """Give one of the some 2000 contexts of a library back; collective."""
         self.raw.Free()
 
     def node(self) -> "Comm":

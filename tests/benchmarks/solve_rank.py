@@ -13,6 +13,7 @@ from mpi4py import MPI
 from hpcapp.device import Device, prepare_cache
 from hpcapp.mpi.comm import Comm
 from hpcapp.problem import parse_problem
+from hpcapp.session import survey
 from hpcapp.workload import Context
 from tests.benchmarks.peers.problem import discrete_rows, tell
 
@@ -25,6 +26,9 @@ def main(n: int, method: str, goal: str) -> None:
     """Solve twice, arrays and all; the second counts."""
     prepare_cache(os.environ)
     comm = Comm(MPI.COMM_WORLD)
+    # as a run does: ranks that share cores wait and work in another way
+    machine = survey(comm, os.environ)
+    comm.crowded, comm.workers = machine.is_crowded(comm.rank), machine.workers
     text = TEXT.format(n=n, method=method, goal=goal)
     for _ in range(2):
         problem = parse_problem(text, "benchmark.yaml", ())

@@ -55,7 +55,9 @@ class Laplace(Workload):
     unit: ClassVar[str] = "updates"
     watched: ClassVar[str] = "residual"
     traffic: ClassVar[float] = 16.0
-    tuning: ClassVar[frozenset[str]] = frozenset({"halo_depth", "join_below"})
+    tuning: ClassVar[frozenset[str]] = frozenset(
+        {"halo_depth", "join_below", "share_cores"}
+    )
 
     def __init__(self, parameters: Any, run: Run) -> None:
         super().__init__(parameters, run)
@@ -211,10 +213,10 @@ class Laplace(Workload):
 
     def _solver(self, ctx: Context, lines: Lines) -> Solver:
         p = self.parameters
-        if p.method == "cg":
-            return ConjugateGradients(ctx, self._problem(lines), self._joined)
         if self._cycles:
-            return Multigrid(ctx, self._problem(lines), self._joined)
+            solver = ConjugateGradients if p.method == "cg" else Multigrid
+            workers = None if p.share_cores else ctx.comm.workers
+            return solver(ctx, self._problem(lines), self._joined, workers)
         omega = None
         if p.method == "sor":
             omega = p.relaxation or self.grid.optimal_omega()

@@ -2,6 +2,7 @@
 """Conjugate gradients, each residual prepared by a multigrid cycle."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,8 @@ class ConjugateGradients:
         What is solved.
     joined : int
         Extent of a block below which neighbouring ones are joined.
+    workers : sequence of int or None
+        The ranks that own blocks; None: those of the layout.
 
     Notes
     -----
@@ -51,9 +54,15 @@ class ConjugateGradients:
     prepared residual z, which is nearly the error.
     """
 
-    def __init__(self, ctx: Context, problem: Poisson, joined: int) -> None:
+    def __init__(
+        self,
+        ctx: Context,
+        problem: Poisson,
+        joined: int,
+        workers: Sequence[int] | None = None,
+    ) -> None:
         self._ctx, self._problem = ctx, problem
-        self._cycles = Cycles(ctx, problem, joined, None)
+        self._cycles = Cycles(ctx, problem, joined, None, workers)
         self._finest = finest = self._cycles.levels[0]
         block = finest.block
         shape = (0, 0, 0) if block.empty else None

@@ -2,7 +2,8 @@
 """The levels of a multigrid cycle and who owns them: numbers only, no MPI."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from hpcapp.decomposition import Layout
 from hpcapp.workloads.laplace.axis import Axis
@@ -44,7 +45,10 @@ class LevelShape:
 
 
 def build_levels(
-    axes: tuple[Axis, Axis], layout: Layout, least: int
+    axes: tuple[Axis, Axis],
+    layout: Layout,
+    least: int,
+    workers: Sequence[int] | None = None,
 ) -> tuple[LevelShape, ...]:
     """Return the levels of a problem, the finest first; the last has one owner.
 
@@ -56,6 +60,8 @@ def build_levels(
         Blocks of the finest level.
     least : int
         Extent of a block below which neighbouring ones are joined.
+    workers : sequence of int or None
+        The ranks that may own blocks, where they are fewer than the layout uses.
 
     Returns
     -------
@@ -63,6 +69,9 @@ def build_levels(
         At least one.
     """
     tiling = _tiling(layout, least)
+    if workers is not None and len(workers) < layout.used:
+        fewer = Layout.choose(layout.domain, len(workers))
+        tiling = replace(_tiling(fewer, least), ranks=tuple(workers))
     levels = [LevelShape(axes, tiling, tiling)]
     while (coarse := _coarsened(levels[-1])) is not None:
         parts = levels[-1].tiling.coarser(levels[-1].axes, coarse)

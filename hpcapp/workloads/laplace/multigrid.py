@@ -2,6 +2,7 @@
 """Multigrid cycles on all ranks: full multigrid to start, V cycles to go on."""
 
 import math
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -44,6 +45,8 @@ class Cycles:
         Extent of a block below which neighbouring ones are joined.
     constant : float or None
         Right-hand side of the finest level where it is the same everywhere.
+    workers : sequence of int or None
+        The ranks that own blocks; None: those of the layout.
 
     Notes
     -----
@@ -54,11 +57,16 @@ class Cycles:
     """
 
     def __init__(
-        self, ctx: Context, problem: Poisson, joined: int, constant: float | None
+        self,
+        ctx: Context,
+        problem: Poisson,
+        joined: int,
+        constant: float | None,
+        workers: Sequence[int] | None = None,
     ) -> None:
         self._problem, self._comm = problem, ctx.comm
         least = max(joined, MARGIN)
-        shapes = build_levels(problem.axes, ctx.layout, least)
+        shapes = build_levels(problem.axes, ctx.layout, least, workers)
         self.levels = [
             Level(ctx.comm, ctx.device, shape, None if number else constant)
             for number, shape in enumerate(shapes)
@@ -144,12 +152,20 @@ class Multigrid:
         What is solved.
     joined : int
         Extent of a block below which neighbouring ones are joined.
+    workers : sequence of int or None
+        The ranks that own blocks; None: those of the layout.
     """
 
-    def __init__(self, ctx: Context, problem: Poisson, joined: int) -> None:
+    def __init__(
+        self,
+        ctx: Context,
+        problem: Poisson,
+        joined: int,
+        workers: Sequence[int] | None = None,
+    ) -> None:
         self._ctx, self._problem = ctx, problem
         constant = problem.constant
-        self._cycles = Cycles(ctx, problem, joined, constant)
+        self._cycles = Cycles(ctx, problem, joined, constant, workers)
         self._finest = finest = self._cycles.levels[0]
         finest.load(problem)
         # the last correction; before there is one nothing is known of the error

@@ -142,6 +142,9 @@ class Parameters(Model):
     join_below: Annotated[Count, Field(le=10**6)] = parameter(
         64, "cycles: on coarse levels blocks thinner than this are joined"
     )
+    share_cores: bool = parameter(
+        False, "cycles: on all ranks, also where they outnumber the cores"
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> "Parameters":

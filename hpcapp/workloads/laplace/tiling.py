@@ -3,7 +3,7 @@
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise, product
 
@@ -74,11 +74,14 @@ class Tiling:
         Ranks of the whole run along each axis, numbered row by row.
     steps : (int, int)
         Each so many of them along an axis own a block.
+    ranks : tuple of int or None
+        The rank of each number in the grid; None: the number itself.
     """
 
     cuts: tuple[tuple[int, ...], tuple[int, ...]]
     grid: tuple[int, int]
     steps: tuple[int, int] = (1, 1)
+    ranks: tuple[int, ...] | None = None
 
     @cached_property
     def counts(self) -> tuple[int, int]:
@@ -92,12 +95,16 @@ class Tiling:
         return [self._rank((j, i)) for j in range(rows) for i in range(columns)]
 
     def _rank(self, place: tuple[int, int]) -> int:
-        return place[0] * self.steps[0] * self.grid[1] + place[1] * self.steps[1]
+        number = place[0] * self.steps[0] * self.grid[1] + place[1] * self.steps[1]
+        return number if self.ranks is None else self.ranks[number]
 
     def _place(self, rank: int) -> tuple[int, int] | None:
+        if self.ranks is not None and rank not in self.ranks:
+            return None
+        number = rank if self.ranks is None else self.ranks.index(rank)
         (j, y), (i, x) = (
             divmod(at, step)
-            for at, step in zip(divmod(rank, self.grid[1]), self.steps, strict=True)
+            for at, step in zip(divmod(number, self.grid[1]), self.steps, strict=True)
         )
         inside = y == x == 0 and j < self.counts[0] and i < self.counts[1]
         return (j, i) if inside else None
@@ -179,7 +186,7 @@ class Tiling:
             tuple(cut(at, old, new) for at in axis)
             for axis, old, new in zip(self.cuts, fine, coarse, strict=True)
         )
-        return Tiling((cuts[0], cuts[1]), self.grid, self.steps)
+        return replace(self, cuts=(cuts[0], cuts[1]))
 
     def joined(self, least: int) -> "Tiling":
         """Return a tiling without blocks that are too thin to go on with.
@@ -206,7 +213,7 @@ class Tiling:
                     steps[axis] *= JOINED
         if tuple(cuts) == self.cuts:
             return self
-        return Tiling((cuts[0], cuts[1]), self.grid, (steps[0], steps[1]))
+        return replace(self, cuts=(cuts[0], cuts[1]), steps=(steps[0], steps[1]))
 
 
 def _rim(block: Block, way: Sequence[int], depth: int) -> Block:
