@@ -460,7 +460,7 @@ def test_work_that_cannot_be_claimed_is_one_message(cluster, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(2400)
 def test_a_job_of_several_limits_length_finishes_by_requeueing(
     jobs, mpirun, hpcapp, tmp_path
 ):
@@ -474,7 +474,7 @@ def test_a_job_of_several_limits_length_finishes_by_requeueing(
     words = [part for setting in settings for part in ("--set", setting)]
     # the least limit that Slurm has; it looks every 30 s
     number = jobs.submit("--time", "1 min", *words, SMALL / "laplace.yaml")
-    job = jobs.finish(number, timeout=700)
+    job = jobs.finish(number, timeout=1800)
     target = tmp_path / "results" / "small" / "laplace"
     assert int(job["Restarts"]) >= 2, jobs.output()
     assert "stopped (" in jobs.output()
