@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Point-to-point halo exchange with persistent requests."""
 
+import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -53,7 +54,9 @@ class Halo:
     -----
     Order of one exchange: `start`, work on the interior, `finish`, work on the
     rim. Receives are started before sends. Bytes sent by a rank: depth times
-    the area of its sides times the item size.
+    the area of its sides times the item size. Requests that `close` has not freed
+    are freed once nobody holds the exchange: where a run is stopped, its steps end
+    without a word.
     """
 
     def __init__(
@@ -84,6 +87,10 @@ class Halo:
         self._volumes = [
             sum(s.outgoing.nbytes for s in stage[0]) for stage in self._stages
         ]
+        requests = [request for stage in self._stages for request in stage[1]]
+        self._free = weakref.finalize(self, _free, requests)
+        # MPI has been finalised by then
+        self._free.atexit = False
 
     @property
     def messages(self) -> int:
@@ -121,9 +128,7 @@ class Halo:
 
     def close(self) -> None:
         """Free the requests."""
-        for _, requests in self._stages:
-            for request in requests:
-                request.Free()
+        self._free()
         self._stages = []
 
     def _post(self, index: int) -> None:
@@ -132,6 +137,12 @@ class Halo:
             np.copyto(side.outgoing, self._array[side.inner])
         MPI.Prequest.Startall(requests)
         self._clock.count(len(sides), self._volumes[index])
+
+
+def _free(requests: list[Any]) -> None:
+    if not MPI.Is_finalized():
+        for request in requests:
+            request.Free()
 
 
 def _add_axis(

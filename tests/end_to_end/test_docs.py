@@ -35,6 +35,11 @@ def test_the_workload_of_the_guide_runs_with_the_same_bits(mpirun, hpcapp, tmp_p
         assert done.stdout.startswith(f"mywork.mean: mean {expected:.6f}\n")
     same = hpcapp("compare", "r1", "r3", cwd=tmp_path)
     assert same.returncode == 0, same.stdout
+    # MPICH tells of requests that a run leaves behind
+    endless = ["--set", "parameters.rounds=100000000", "--set", "run.wall_time=2s"]
+    done = mpirun(2, "run", "mean.yaml", *endless, "-o", "stopped", cwd=tmp_path)
+    assert done.returncode == 75, done.stderr
+    assert "request" not in done.stderr
 
 
 def test_links_between_pages_lead_somewhere():

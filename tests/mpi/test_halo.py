@@ -89,3 +89,28 @@ def test_waiting_is_charged_to_halo(comm):
     halo.exchange()
     halo.close()
     assert (comm.clock.read()["halo"] > 0) == (halo.messages > 0 or comm.size > 1)
+
+
+def test_requests_are_freed_where_steps_end_early(comm):
+    mpi = pytest.importorskip("mpi4py.MPI")
+    layout = Layout.choose(Domain(("y", "x"), (40, 30), 1), comm.size)
+    _, array = make(layout, comm.rank, 1)
+    kept = []
+
+    def steps():
+        halo = comm.halo(array, layout, 1, 1)
+        kept.extend(request for _, some in halo._stages for request in some)
+        halo.exchange()
+        yield
+        halo.close()
+
+    running = steps()
+    next(running)
+    expected = 2 * sum(
+        n is not None for pair in layout.neighbours(comm.rank) for n in pair
+    )
+    assert len(kept) == expected
+    assert all(request != mpi.REQUEST_NULL for request in kept)
+    # as the driver does where a run is stopped
+    running.close()
+    assert all(request == mpi.REQUEST_NULL for request in kept)
