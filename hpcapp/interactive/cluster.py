@@ -16,7 +16,7 @@ from typing import Any
 from hpcapp.errors import LaunchError
 from hpcapp.interactive.check import check_engines
 from hpcapp.interactive.engine import SIGNAL, examine
-from hpcapp.interactive.keeper import MARK, Keeper
+from hpcapp.interactive.keeper import MARK, Keeper, find_segments
 from hpcapp.interactive.orders import Engine
 from hpcapp.studies.launching import find_launcher, launch_environ
 
@@ -124,6 +124,7 @@ def start(n: int, timeout: float) -> Engines:
         client = started.go(time.monotonic() + timeout)
         known = survey(client, n, timeout)
         check_engines(known)
+        started.note(known)
     except BaseException as error:
         said = started.said()
         started.close()
@@ -332,6 +333,10 @@ class _Started:
                 )
             time.sleep(0.02)
         return self.client
+
+    def note(self, known: Mapping[int, Engine]) -> None:
+        """Let what the engines share be removed also where none of them is left."""
+        self._keeper.note(find_segments(engine.pid for engine in known.values()))
 
     def said(self) -> str:
         """Return the last lines of what the engines and the controller have logged."""

@@ -2,6 +2,7 @@
 """Engines that do not come, or do not answer: what the message says."""
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 import hpcapp
 from hpcapp.errors import LaunchError
 from hpcapp.interactive.cluster import survey
-from hpcapp.interactive.keeper import Keeper, find_marked
+from hpcapp.interactive.keeper import Keeper, find_marked, find_segments
 from hpcapp.interactive.orders import EngineError
 from hpcapp.interactive.running import Pending, Run
 
@@ -72,9 +73,7 @@ def test_engines_that_die_show_their_own_lines(tmp_path, monkeypatch):
     assert "  this engine is broken on purpose" in text
 
 
-def test_what_a_session_starts_ends_with_the_keeper(tmp_path, monkeypatch):
-    import subprocess
-
+def test_what_a_session_starts_ends_with_the_keeper(tmp_path):
     folder = tmp_path / "session"
     folder.mkdir()
     token = f"test-{os.getpid()}"
@@ -93,6 +92,39 @@ def test_what_a_session_starts_ends_with_the_keeper(tmp_path, monkeypatch):
     assert find_marked(token) == []
     assert not folder.exists()
     process.stdout.close()
+
+
+def test_shared_memory_of_killed_engines_is_removed(tmp_path):
+    if not Path("/dev/shm").is_dir():
+        pytest.skip("no /dev/shm here: this system keeps shared memory elsewhere")
+    mapped, told, theirs = (
+        Path(f"/dev/shm/{name}{os.getpid()}")
+        for name in ("mpich_shm_mapped", "mpich_shm_told", "somebodys")
+    )
+    for path in (mapped, told, theirs):
+        path.write_bytes(bytes(4096))
+    code = "import mmap, os, sys, time\nkept = []\nfor path in sys.argv[1:]:\n"
+    code += "    kept.append(mmap.mmap(os.open(path, os.O_RDWR), 4096))\n"
+    code += "print(1, flush=True)\ntime.sleep(600)"
+    token = f"test-{os.getpid()}-shared"
+    keeper = Keeper(token, str(tmp_path / "session"))
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, mapped, theirs],
+        env={**os.environ, "HPCAPP_SESSION": token},
+        stdout=subprocess.PIPE,
+    )
+    try:
+        assert process.stdout.readline()
+        # of all that it shares, what is an MPI library's
+        assert find_segments([process.pid]) == {str(mapped)}
+        keeper.note([str(told)])
+        keeper.end()
+        process.wait(10)
+        assert [path.exists() for path in (mapped, told, theirs)] == [0, 0, 1]
+    finally:
+        process.kill()
+        process.stdout.close()
+        theirs.unlink()
 
 
 def test_a_run_that_goes_on_has_no_summary():
