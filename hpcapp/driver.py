@@ -326,6 +326,7 @@ class _Run:
                 "dealt": self.layout.domain.dealt,
                 "threads": self.threads,
                 "hosts": session.machine.nodes,
+                "cores": session.machine.cores(),
             },
             device=self.device.note,
             writer=self.written_by,

@@ -65,8 +65,15 @@ class Machine:
 
     def is_crowded(self, rank: int) -> bool:
         """Tell whether a rank's node has fewer cores for its ranks than ranks."""
-        here = [cores for node, cores in self.masks if node == self.masks[rank][0]]
-        return len(here) > len({core for cores in here for core in cores})
+        node = self.nodes[rank]
+        return self.nodes.count(node) > self.cores()[node]
+
+    def cores(self) -> dict[str, int]:
+        """Return how many cores the ranks of each node may use together."""
+        found: dict[str, set[int]] = {}
+        for node, mask in self.masks:
+            found.setdefault(node, set()).update(mask)
+        return {node: len(mask) for node, mask in found.items()}
 
     @cached_property
     def workers(self) -> tuple[int, ...]:

@@ -16,7 +16,7 @@ from hpcapp.clock import PHASES, PIECES
 from hpcapp.errors import ConfigError, LaunchError, ResultError
 from hpcapp.store.sums import checksum_value
 from hpcapp.studies import report
-from hpcapp.studies.balance import Balance, limit_rows
+from hpcapp.studies.balance import Balance, limit_rows, shared_cores, turns
 from hpcapp.studies.report import measure, write_report
 from hpcapp.studies.timeline import ROWS, resample, shown_ranks
 from hpcapp.studies.validation import validate
@@ -92,7 +92,8 @@ def made(ranks):
 
 def test_the_page_is_whole_and_needs_nothing_else(run):
     line = write_report(str(run), None, {}, measure_with=measured)
-    assert line == f"{run}/report.html: VALID; open it in a browser"
+    # a machine with one core is warned of
+    assert line.startswith(f"{run}/report.html: VALID; ")
     page = read(run / "report.html")
     assert all(ref.startswith("data:image/png;base64,") for ref in page.references)
     text = (run / "report.html").read_text()
@@ -202,6 +203,46 @@ def test_imbalance_is_the_slowest_over_the_mean():
     assert Balance(made(1)).lines() == [
         "One rank: nothing to balance, nobody to wait for."
     ]
+
+
+def test_ranks_that_share_cores_are_counted_on_each_node():
+    layout = {"threads": 1, "hosts": ["a", "b", "b"], "cores": {"a": 1, "b": 2}}
+    assert shared_cores(layout) == ""
+    assert shared_cores({**layout, "cores": {"a": 1, "b": 1}}) == (
+        "2 ranks x 1 thread shared 1 core of b"
+    )
+    assert shared_cores({**layout, "threads": 2}) == (
+        "1 rank x 2 threads shared 1 core of a"
+    )
+    # results of earlier versions do not tell
+    assert shared_cores({"threads": 1, "hosts": ["a"] * 9}) == ""
+
+
+def test_who_computes_without_a_core_waits():
+    trace = made(4)
+    trace.pieces[:] = 0
+    trace.begin[:] = 0
+    # four ranks compute all the time, then one alone: on two cores half of 4 x 256 s
+    # and nothing of 256 s were waiting
+    compute = PHASES.index("compute")
+    trace.pieces[:, :256, compute] = 1
+    trace.pieces[0, 256:, compute] = 1
+    layout = {"threads": 1, "hosts": ["a"] * 4, "cores": {"a": 2}}
+    assert turns(trace, layout) == pytest.approx((5 * 256, 2 * 256))
+    assert turns(trace, {**layout, "cores": {"a": 4}})[1] == pytest.approx(0)
+
+
+def test_a_run_with_too_few_cores_is_warned_of(run):
+    with h5py.File(run / "result.nc", "r+") as file:
+        layout = json.loads(file.attrs["hpcapp_layout"])
+        host = layout["hosts"][0]
+        assert layout["cores"][host] >= 1
+        layout["cores"] = {host: 1}
+        file.attrs["hpcapp_layout"] = np.bytes_(json.dumps(layout))
+    line = write_report(str(run), None, {}, limits=False)
+    told = f"2 ranks x 1 thread shared 1 core of {host}"
+    assert f"VALID; no times to go by: {told}; open it" in line
+    assert f"{told}. Ranks took turns." in read(run / "report.html").text
 
 
 # --- timelines

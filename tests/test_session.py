@@ -36,3 +36,9 @@ def test_ranks_are_crowded_where_a_node_has_fewer_cores(masks, crowded):
 def test_a_node_has_as_many_workers_as_cores(masks, workers):
     machine = Machine(tuple(node for node, _ in masks), tuple(masks), {}, "MPI")
     assert machine.workers == workers
+
+
+def test_cores_of_a_node_count_once():
+    masks = (("a", (0, 1)), ("b", (3,)), ("a", (1, 2)), ("b", (3,)))
+    machine = Machine(tuple(node for node, _ in masks), masks, {}, "MPI")
+    assert machine.cores() == {"a": 3, "b": 1}

@@ -36,7 +36,7 @@ class Origin:
     seed : int
         Seed of random workloads.
     layout : mapping
-        Ranks, process grid, threads, hosts.
+        Ranks, process grid, threads, hosts, cores of each host.
     device, writer : str
         What was chosen, and for what reason.
     """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""From a trace to words: imbalance, waiting, distance from the machine's limits."""
+"""From a trace to words: imbalance, waiting, shared cores, distance from the limits."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,9 +10,10 @@ import numpy as np
 from hpcapp.clock import PHASES
 from hpcapp.log import duration
 from hpcapp.planning import show_bytes
+from hpcapp.studies.timeline import resample
 from hpcapp.trace import Trace
 
-__all__ = ["Balance", "limit_rows", "phase_rows"]
+__all__ = ["Balance", "limit_rows", "phase_rows", "shared_cores", "turns"]
 
 COMPUTE, HALO, REDUCE = (PHASES.index(name) for name in ("compute", "halo", "reduce"))
 
@@ -87,6 +88,60 @@ class Balance:
             f"{show_bytes(float(trace.sent.sum()))} in all; the busiest rank sent "
             f"{int(trace.messages.max())}, {show_bytes(float(trace.sent.max()))}.",
         ]
+
+
+def shared_cores(layout: Mapping[str, Any]) -> str:
+    """Return where a run had fewer cores than its ranks and threads, or "".
+
+    Parameters
+    ----------
+    layout : mapping
+        Of the run, as its result tells it.
+
+    Returns
+    -------
+    str
+        The first node where that is so.
+    """
+    threads, hosts = int(layout["threads"]), list(layout["hosts"])
+    for host, cores in (layout.get("cores") or {}).items():
+        ranks = hosts.count(host)
+        if ranks * threads > cores:
+            return (
+                f"{ranks} rank{'s' * (ranks > 1)} x {threads} "
+                f"thread{'s' * (threads > 1)} shared {cores} core{'s' * (cores > 1)} "
+                f"of {host}"
+            )
+    return ""
+
+
+def turns(trace: Trace, layout: Mapping[str, Any]) -> tuple[float, float]:
+    """Return how long ranks that computed must have waited for a core.
+
+    Parameters
+    ----------
+    trace : Trace
+        Of the run.
+    layout : mapping
+        Of the run, as its result tells it.
+
+    Returns
+    -------
+    (float, float)
+        Seconds of all ranks with a timeline in computing; those of them when more
+        ranks of a node computed than it has cores: at least so many were waiting.
+    """
+    ends = trace.begin + trace.width * trace.pieces.shape[1]
+    edges = np.linspace(0, float(ends.max()), 2 * trace.pieces.shape[1] + 1)
+    hosts = np.array(layout["hosts"])[trace.traced]
+    spent = waited = 0.0
+    for host, cores in layout["cores"].items():
+        busy = np.zeros(len(edges) - 1)
+        for place in np.flatnonzero(hosts == host):
+            busy += resample(trace, int(place), edges)[:, COMPUTE]
+        spent += float(busy.sum())
+        waited += float(np.maximum(0, busy - cores * np.diff(edges)).sum())
+    return spent, waited
 
 
 def limit_rows(

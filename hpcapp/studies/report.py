@@ -20,7 +20,13 @@ from hpcapp.errors import ConfigError, HpcappError, ResultError
 from hpcapp.log import duration
 from hpcapp.run_directory import REPORT
 from hpcapp.store.reader import load_attributes
-from hpcapp.studies.balance import Balance, limit_rows, phase_rows
+from hpcapp.studies.balance import (
+    Balance,
+    limit_rows,
+    phase_rows,
+    shared_cores,
+    turns,
+)
 from hpcapp.studies.launching import launch
 from hpcapp.studies.plot import plot_result
 from hpcapp.studies.results import result_path
@@ -129,7 +135,9 @@ def write_report(
         ) from None
     failed = [check.name for check in verdict.checks if not check.passed]
     why = f" ({', '.join(failed)})" if failed else ""
-    return f"{target}: {verdict.word}{why}; open it in a browser"
+    shared = shared_cores(facts.json("hpcapp_layout"))
+    times = f"; no times to go by: {shared}" if shared else ""
+    return f"{target}: {verdict.word}{why}{times}; open it in a browser"
 
 
 def measure(ranks: int, directory: str, environ: Mapping[str, str]) -> Measured:
@@ -252,12 +260,13 @@ def _times(facts: Facts) -> str:
         timings = facts.json("hpcapp_timings")
         rows = [(p, *(duration(timings[p][k]) for k in SPREAD)) for p in PHASES]
         note = "<p>The run has left no trace: there are no timelines.</p>"
-        return _table(rows, ("phase", *SPREAD)) + note
+        return _crowding(facts) + _table(rows, ("phase", *SPREAD)) + note
     some, balance = "", Balance(trace)
     if len(shown_ranks(trace)) < trace.ranks:
         some = f" {len(shown_ranks(trace))} of {trace.ranks} ranks are drawn."
     return "\n".join(
         [
+            _crowding(facts),
             legend(),
             f"<h3>Ranks over time</h3><p>Since the last start of the run.{some}</p>",
             draw_timeline(trace),
@@ -270,6 +279,28 @@ def _times(facts: Facts) -> str:
 
 
 SPREAD = ("min", "mean", "max")
+
+
+def _crowding(facts: Facts) -> str:
+    """Return a warning where ranks shared cores, and what that does to the times."""
+    layout = facts.json("hpcapp_layout")
+    shared = shared_cores(layout)
+    if not shared:
+        return ""
+    text = (
+        f"These times are not those of {layout['ranks']} ranks with a core for each "
+        f"thread: {shared}. Ranks took turns. The seconds of a phase contain those in "
+        "which another rank had the core; in halo and reduce ranks waited for others "
+        "that had not had their turn."
+    )
+    if facts.trace is not None:
+        spent, waited = turns(facts.trace, layout)
+        if waited > 0.01 * spent:
+            text += (
+                f" Of {duration(spent)} in compute, all ranks together, at least "
+                f"{duration(waited)} ({waited / spent:.0%}) passed without a core."
+            )
+    return f'<p class="warning">{escape(text)}</p>'
 
 
 def _limits(facts: Facts) -> str:
