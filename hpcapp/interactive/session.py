@@ -260,7 +260,7 @@ class Session:
 
     def to_sbatch(
         self,
-        config: str | os.PathLike[str],
+        config: Configuration,
         site: str = "generic",
         options: Mapping[str, Any] | None = None,
         **overrides: Any,
@@ -269,8 +269,8 @@ class Session:
 
         Parameters
         ----------
-        config : path
-            A file, which the job reads.
+        config : path, mapping or Config
+            The job reads a file: of anything else one is made in the working directory.
         site : str
             As for ``hpcapp submit --site``.
         options : mapping, optional

@@ -5,11 +5,12 @@ import os
 import tempfile
 from argparse import Namespace
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from hpcapp.errors import ConfigError, Exit
-from hpcapp.interactive.configuring import Given, as_settings
+from hpcapp.interactive.configuring import Given, as_settings, read_given
 
 __all__ = ["batch_text", "verified"]
 
@@ -60,8 +61,10 @@ def batch_text(
 
     Parameters
     ----------
-    config : path
-        A file, which the job reads.
+    config : path, mapping or Config
+        The configuration. What is no file becomes one in the working directory, which
+        the job reads: named for the workload, with a number where another one of that
+        name stands there.
     site : str
         As for ``hpcapp submit --site``.
     options : mapping
@@ -77,12 +80,11 @@ def batch_text(
     Raises
     ------
     ConfigError
-        If the site does not allow the job, or there is no file.
+        If the site does not allow the job, or the configuration is at fault or cannot
+        be written.
     """
     from hpcapp.slurm.submit import submit
 
-    if not isinstance(config, str | os.PathLike):
-        raise ConfigError("to_sbatch: must be given a file, which the job can read")
     unknown = sorted(set(options) - set(OPTIONS))
     if unknown:
         known = ", ".join(sorted(OPTIONS))
@@ -90,13 +92,39 @@ def batch_text(
             f"to_sbatch: {unknown[0]}: unknown option; there are: {known}"
         )
     found: list[str] = []
+    path = (
+        os.fspath(config) if isinstance(config, str | os.PathLike) else _written(config)
+    )
     asked = Namespace(
         **{**OPTIONS, **options},
-        configs=[os.fspath(config)],
+        configs=[path],
         site=site,
         settings=as_settings(overrides),
         **dict.fromkeys(("submit", "interactive", "check"), False),
     )
-    command = ["submit", os.fspath(config), "--site", site]
+    command = ["submit", path, "--site", site]
     submit(asked, os.environ, found.append, print, command)
     return "\n".join(found) + "\n"
+
+
+def _written(config: Any) -> str:
+    """Write a configuration into a file of the working directory; return its name."""
+    given = read_given(config, {})
+    stem = os.path.basename(given.name).removesuffix(".yaml").removesuffix(".py")
+    number, path = 0, f"{stem}.yaml"
+    while True:
+        try:
+            with open(path, "x", encoding="utf-8") as stream:
+                stream.write(given.text)
+            return path
+        except FileExistsError:
+            # the same one serves again
+            with suppress(OSError, UnicodeError):
+                if Path(path).read_text(encoding="utf-8") == given.text:
+                    return path
+            number += 1
+            path = f"{stem}-{number}.yaml"
+        except OSError as error:
+            raise ConfigError(
+                f"to_sbatch: {path}: cannot be written: {error.strerror}; give a file"
+            ) from None

@@ -18,6 +18,7 @@ from hpcapp.interactive.display import (
 from hpcapp.interactive.preview import preview
 from hpcapp.interactive.running import Progress
 from hpcapp.interactive.studying import batch_text
+from hpcapp.problem import read_problem
 
 SERIES = {"workload": "series", "parameters": {"name": "kempner", "terms": 1000}}
 
@@ -116,8 +117,31 @@ def test_a_batch_script_runs_the_file_with_its_overrides(tmp_path):
     assert "parameters.terms=20" in text
 
 
-def test_what_cannot_be_a_batch_script(tmp_path):
-    with pytest.raises(ConfigError, match="must be given a file"):
-        batch_text(SERIES, "generic", {}, {})
+def test_a_mapping_becomes_a_file_for_the_job(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = batch_text(SERIES, "generic", {}, {"terms": 20})
+    assert "series.yaml" in text
+    assert "parameters.terms=20" in text
+    assert read_problem("series.yaml").config.parameters.terms == 1000
+    # the same again is the same file; what stands there is kept
+    assert "series.yaml" in batch_text(SERIES, "generic", {}, {})
+    config = read_given(SERIES, {"terms": 50}).problem.config
+    assert "series-1.yaml" in batch_text(config, "generic", {}, {})
+    assert read_problem("series-1.yaml").config.parameters.terms == 50
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "series-1.yaml",
+        "series.yaml",
+    ]
+
+
+def test_what_cannot_be_a_batch_script(tmp_path, monkeypatch):
     with pytest.raises(ConfigError, match="to_sbatch: node: unknown option; there are"):
         batch_text(tmp_path / "k.yaml", "generic", {"node": 2}, {})
+    with pytest.raises(ConfigError, match=r"did you mean .terms."):
+        batch_text({**SERIES, "parameters": {"term": 3}}, "generic", {}, {})
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    with pytest.raises(ConfigError, match=r"to_sbatch: .*cannot be written: No such"):
+        batch_text(SERIES, "generic", {}, {})
