@@ -12,7 +12,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from hpcapp.config import Run
 from hpcapp.errors import ConfigError
 
 __all__ = [
@@ -22,7 +21,6 @@ __all__ = [
     "cores",
     "kernel_state",
     "load_compiler",
-    "open_device",
     "prepare_cache",
     "share_threads",
 ]
@@ -88,37 +86,6 @@ class Device:
 
 def _nothing() -> None:
     """Do nothing."""
-
-
-def open_device(run: Run, threads: int) -> Device:
-    """Choose the device that a configuration asks for.
-
-    Parameters
-    ----------
-    run : Run
-        The section ``run``.
-    threads : int
-        Threads for this rank.
-
-    Returns
-    -------
-    Device
-        Ready to launch.
-
-    Raises
-    ------
-    ConfigError
-        If `cuda` is asked for: nothing here has CUDA kernels.
-    """
-    if run.device == "cuda":
-        raise ConfigError(
-            "cuda asked for, but this version has kernels for the CPU only; use "
-            "device: cpu, or auto to allow the CPU",
-            key="run.device",
-        )
-    if run.device == "auto":
-        return Device(threads, "cpu (auto: no CUDA kernels in this version)")
-    return Device(threads)
 
 
 def cores() -> tuple[int, ...]:

@@ -14,9 +14,10 @@ import numpy as np
 
 from hpcapp.closing import ending
 from hpcapp.decomposition import Domain, Layout
-from hpcapp.device import cache_locked, load_compiler, open_device, share_threads
+from hpcapp.device import cache_locked, load_compiler, share_threads
 from hpcapp.errors import Exit, HpcappError
 from hpcapp.failure import one_line
+from hpcapp.gpu.choice import open_device
 from hpcapp.log import Progress
 from hpcapp.planning import estimate_save
 from hpcapp.run_directory import clear_after
@@ -98,7 +99,7 @@ class _Run:
         machine = session.machine
         rank = self.comm.rank
         threads = share_threads(config.run.threads, machine.masks, rank)
-        self.device = open_device(config.run, threads)
+        self.device = open_device(threads, machine.choice, machine.gpus, rank)
         self.device.beat = self.clock.beat
         self.workload: Workload = session.problem.workload
         self.layout: Layout = session.problem.layout(self.comm.size)

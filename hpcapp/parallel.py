@@ -24,6 +24,7 @@ from hpcapp.clock import Clock
 from hpcapp.device import prepare_cache
 from hpcapp.errors import Exit, HpcappError, LaunchError
 from hpcapp.failure import Failure, advise, leave, mark_failed, one_line
+from hpcapp.gpu.choice import claim_gpu
 from hpcapp.guards import Guards, Lookout
 from hpcapp.log import Log, drain, say
 from hpcapp.mpi import world
@@ -57,6 +58,7 @@ def run_parallel(options: Any, arguments: Sequence[str]) -> int:
     """
     begun = time.monotonic()
     prepare_cache(os.environ)
+    claim_gpu(os.environ)
     stops = Stops(begun=begun)
     stops.listen()
     launch = world.find_launch(os.environ)

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpcapp.changes import inputs_of, refuse_changes, refuse_inputs
-from hpcapp.device import open_device
 from hpcapp.errors import ConfigError, ResultError, RunDirectoryError
 from hpcapp.failure import read_status
+from hpcapp.gpu.choice import choose
 from hpcapp.log import Log
 from hpcapp.problem import Problem, parse_problem, read_problem
 from hpcapp.run_directory import CONFIG, Keeper, inspect, settle
@@ -95,7 +95,7 @@ def prepare(
     """
     # a fault of the configuration is known to all after this one broadcast
     problem = comm.on_root(lambda: _read(request, comm.size))
-    machine = survey(comm, request.environ)
+    machine = survey(comm, request.environ, problem)
     comm.crowded = machine.is_crowded(comm.rank)
     comm.workers = machine.workers
     keeper = Keeper(problem.config.output.directory)
@@ -289,7 +289,7 @@ def _read(request: Request, ranks: int) -> Problem:
     problem.check()
     problem.layout(ranks)
     with problem.config.placing():
-        open_device(problem.config.run, 1).close()
+        choose(problem.config.run.device, problem.workload.without_gpu(), (), ())
         check_writer(problem.config.output)
         check_snapshots(problem)
     return problem

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from hpcapp.clock import PHASES
 from hpcapp.device import cache_fault, cores
 from hpcapp.errors import ConfigError, Exit
+from hpcapp.gpu.choice import Choice, choose, find_gpu
+from hpcapp.gpu.device import Gpu
 from hpcapp.log import Log
 from hpcapp.planning import check_memory, make_plan, memory_limit
 from hpcapp.problem import Problem
@@ -55,6 +57,10 @@ class Machine:
         The MPI library.
     cache_fault : str
         Why a rank cannot keep compiled kernels, or "".
+    gpus : tuple of Gpu
+        Of each rank, where the run may use them.
+    choice : Choice
+        Whether it does.
     """
 
     nodes: tuple[str, ...]
@@ -62,6 +68,8 @@ class Machine:
     limits: Mapping[str, int]
     mpi: str
     cache_fault: str = ""
+    gpus: tuple[Gpu, ...] = ()
+    choice: Choice = field(default_factory=Choice)
 
     def is_crowded(self, rank: int) -> bool:
         """Tell whether a rank's node has fewer cores for its ranks than ranks."""
@@ -201,22 +209,36 @@ class Outcome:
         return self.work / spent if spent else 0.0
 
 
-def survey(comm: "Comm", environ: Mapping[str, str]) -> Machine:
-    """Find out where the ranks are; collective."""
+def survey(comm: "Comm", environ: Mapping[str, str], problem: Problem) -> Machine:
+    """Find out where the ranks are, and choose their devices; collective.
+
+    Raises
+    ------
+    ConfigError
+        If GPUs are asked for and a rank has none; on all ranks alike.
+    """
     from hpcapp.mpi.world import host, library
 
     fault = cache_fault(environ)
     place = f"rank {comm.rank} on {host()}: {fault}" if fault else ""
-    everyone = comm.all((host(), cores(), memory_limit(environ), place))
+    wanted, reason = problem.config.run.device, problem.workload.without_gpu()
+    gpu = None if wanted == "cpu" or reason else find_gpu(environ)
+    everyone = comm.all((host(), cores(), memory_limit(environ), place, gpu))
     limits: dict[str, int] = {}
-    for node, _, limit, _ in everyone:
+    for node, _, limit, *_ in everyone:
         limits[node] = min(limit, limits.get(node, limit))
+    nodes = tuple(node for node, *_ in everyone)
+    gpus = tuple(gpu for *_, gpu in everyone if gpu is not None)
+    with problem.config.placing():
+        choice = choose(wanted, reason, gpus, nodes)
     return Machine(
-        nodes=tuple(node for node, *_ in everyone),
+        nodes=nodes,
         masks=tuple((node, mask) for node, mask, *_ in everyone),
         limits=limits,
         mpi=library(),
-        cache_fault=next((place for *_, place in everyone if place), ""),
+        cache_fault=next((place for *_, place, _ in everyone if place), ""),
+        gpus=gpus if choice.cuda else (),
+        choice=choice,
     )
 
 

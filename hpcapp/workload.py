@@ -7,7 +7,7 @@ crank, so no workload writes a line about files, signals or logs.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -202,6 +202,10 @@ class Workload(ABC):
             the place of the configuration, which the caller knows.
         """
 
+    def without_gpu(self) -> str:
+        """Return why this cannot compute on a GPU, or ""; pure."""
+        return "this workload has kernels for the CPU only"
+
     def input_files(self) -> Sequence[str]:
         """Return the files that are read; called on rank 0 before the first step.
 
@@ -323,16 +327,11 @@ class Workload(ABC):
         int
             By default one copy of each distributed field.
         """
-        points = layout.block(rank).size
-        return sum(
-            points * np.dtype(f.dtype).itemsize for f in self.fields() if f.distributed
-        )
+        sizes = (np.dtype(f.dtype).itemsize for f in self.fields() if f.distributed)
+        return layout.block(rank).size * sum(sizes)
 
     @classmethod
-    def tables(
-        cls,
-        read: Callable[[str], Any],  # noqa: ARG003
-    ) -> Iterator[tuple[str, Iterable[str]]]:
+    def tables(cls, read: Read) -> Iterator[tuple[str, Iterable[str]]]:  # noqa: ARG003
         """Return plain files by which other programs know the results.
 
         ``hpcapp export --format dat`` writes them.

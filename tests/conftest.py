@@ -14,7 +14,7 @@ import pytest
 from hpcapp.device import kernel_state
 
 ROOT = Path(__file__).parent.parent
-MPI_FOLDERS = ("mpi", "contract")
+MPI_FOLDERS = ("mpi", "contract", "simulated")
 
 # compiled kernels are shared by all tests and processes of one machine
 os.environ.setdefault(

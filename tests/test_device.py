@@ -7,14 +7,12 @@ import threading
 
 import pytest
 
-from hpcapp.config import Run
 from hpcapp.device import (
     Device,
     cache_fault,
     cache_locked,
     cores,
     kernel_state,
-    open_device,
     prepare_cache,
     share_threads,
 )
@@ -61,21 +59,6 @@ def test_closed_device_has_no_threads_left():
     device.close()
     device.close()
     assert threading.active_count() == before
-
-
-def test_cuda_is_refused_and_auto_falls_back_and_says_so():
-    with pytest.raises(ConfigError) as caught:
-        open_device(Run(device="cuda"), 2)
-    assert str(caught.value) == (
-        "run.device: cuda asked for, but this version has kernels for the CPU "
-        "only; use device: cpu, or auto to allow the CPU"
-    )
-    device = open_device(Run(device="auto"), 1)
-    assert (device.name, device.note) == (
-        "cpu",
-        "cpu (auto: no CUDA kernels in this version)",
-    )
-    assert open_device(Run(), 1).note == "cpu"
 
 
 def test_cores_are_those_of_the_mask():

@@ -23,6 +23,7 @@ LAYERS = (
     ("values",),
     ("config",),
     ("device", "mpi"),
+    ("gpu",),
     ("fields", "validity"),
     ("workload",),
     ("discovery",),

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import netCDF4
 import pytest
@@ -36,7 +37,6 @@ class Once:
     [
         ("rnu: {}", ":2: rnu: unknown key"),
         ("run: {process_grid: [2, 2]}", ":2: run.process_grid: must not need more"),
-        ("run: {device: cuda}", ":2: run.device: cuda asked for"),
         ("parameters: {boundary: {left: 1/x}}", ":2: parameters.boundary.left: must"),
         ("output: {directory: '${NOPE}'}", ":2: output.directory: the environment"),
     ],
@@ -48,6 +48,17 @@ def test_a_fault_is_told_before_anything_else_is_communicated(tmp_path, line, me
         prepare(Once(), Request(str(path), environ={}), Log(False), Stops())
     assert str(caught.value).startswith(f"{path}{message}")
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_workload_without_cuda_kernels_says_so_at_once(tmp_path):
+    path, own = tmp_path / "c.yaml", Path(__file__).parent / "own" / "quadrature.py"
+    path.write_text(f"workload: {own}\nrun: {{device: cuda}}\n")
+    with pytest.raises(ConfigError) as caught:
+        prepare(Once(), Request(str(path), environ={}), Log(False), Stops())
+    assert str(caught.value) == (
+        f"{path}:2: run.device: cuda asked for, but this workload has kernels for the "
+        "CPU only; or use device: cpu, or auto to allow the CPU"
+    )
 
 
 # --- going on, while others are at work

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from hpcapp.clock import Clock
-from hpcapp.device import cache_locked, open_device, prepare_cache
+from hpcapp.device import Device, cache_locked, prepare_cache
 from hpcapp.mpi import world
 from hpcapp.problem import parse_problem
 from hpcapp.workload import Context
@@ -28,7 +28,7 @@ def load_kernels(text: str, name: str) -> None:
     prepare_cache(os.environ)
     comm = world.start(Clock())
     problem = parse_problem(text, name)
-    device = open_device(problem.config.run, int(problem.config.run.threads))
+    device = Device(int(problem.config.run.threads))
     node = comm.node()
     try:
         if node.root:
@@ -61,7 +61,7 @@ def evaluate(text: str, name: str, field: str) -> Parts:
     """
     comm = world.start(Clock())
     problem = parse_problem(text, name)
-    device = open_device(problem.config.run, int(problem.config.run.threads))
+    device = Device(int(problem.config.run.threads))
     try:
         context = Context(comm, device, problem.layout(comm.size))
         for _ in problem.workload.steps(context):

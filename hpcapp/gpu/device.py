@@ -1,0 +1,331 @@
+# SPDX-License-Identifier: MIT
+"""A GPU as the place where kernels run. No MPI.
+
+The CUDA target of Numba is imported in functions: a run on the CPU never pays for it.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from hpcapp.device import Device
+from hpcapp.errors import HpcappError
+
+__all__ = ["SIMULATED", "CudaDevice", "Device", "Gpu", "GpuError", "examine"]
+
+SIMULATED = "simulator"
+"""What stands for the UUID where kernels run in Numba's simulator."""
+
+# first GPUs with the double precision and the 64-bit atomics that kernels use
+OLDEST = (7, 0)
+
+# blocks of a multiprocessor where a kernel walks over its points
+WAVES = 8
+
+# threads and blocks in the simulator, where each is a thread of Python
+FEW_THREADS, FEW_BLOCKS = 4, 2
+
+
+class GpuError(HpcappError):
+    """A GPU that has run out of memory, or a kernel that failed on it."""
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """A GPU as a rank sees it.
+
+    Parameters
+    ----------
+    name : str
+        Of the model.
+    uuid : str
+        The same for all ranks that share it.
+    memory : int
+        Bytes.
+    capability : (int, int)
+        Compute capability.
+    multiprocessors : int
+        How many.
+    driver : str
+        Newest version of CUDA that the driver understands.
+    fault : str
+        Why it cannot be used, or "".
+    """
+
+    name: str = ""
+    uuid: str = ""
+    memory: int = 0
+    capability: tuple[int, int] = (0, 0)
+    multiprocessors: int = 1
+    driver: str = ""
+    fault: str = ""
+
+
+def examine() -> Gpu:
+    """Open the GPU that this process sees first, and look at it.
+
+    Returns
+    -------
+    Gpu
+        With a `fault` where it cannot be used: no driver, one that is too old for
+        the installed CUDA, no GPU, or one that is too old.
+    """
+    from numba import cuda
+    from numba.cuda.cudadrv.driver import driver
+
+    try:
+        driver.ensure_initialized()
+        version = tuple(driver.get_version())
+        found = cuda.get_current_device()
+        memory = cuda.current_context().get_memory_info()
+    except Exception as error:
+        # whatever the driver's own library raises: its types are not ours to know
+        return Gpu(fault=_why(error))
+    gpu = Gpu(
+        name=_text(found.name),
+        uuid=_text(found.uuid),
+        memory=int(memory.total),
+        capability=tuple(found.compute_capability)[:2],
+        multiprocessors=int(found.MULTIPROCESSOR_COUNT),
+        driver=".".join(map(str, version)),
+    )
+    fault = driver_fault(version) or capability_fault(gpu)
+    return gpu if not fault else Gpu(name=gpu.name, uuid=gpu.uuid, fault=fault)
+
+
+def driver_fault(version: Sequence[int]) -> str:
+    """Return why a driver does not do for the installed CUDA, or ""."""
+    from cuda.bindings import nvrtc
+
+    # the libraries of one major version run with every driver of that version
+    _, toolkit, _ = nvrtc.nvrtcVersion()
+    if version[0] >= toolkit:
+        return ""
+    shown = ".".join(map(str, version))
+    return (
+        f"the driver knows CUDA up to {shown}, and CUDA {toolkit} is installed; "
+        f'update the driver, or pip install "numba-cuda[cu{version[0]}]"'
+    )
+
+
+def capability_fault(gpu: Gpu) -> str:
+    """Return why a GPU is too old, or ""."""
+    if gpu.capability >= OLDEST:
+        return ""
+    found, least = (".".join(map(str, pair)) for pair in (gpu.capability, OLDEST))
+    return f"{gpu.name} has compute capability {found}, and {least} is needed"
+
+
+def _why(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip(" :")]
+    text = " ".join(lines) or type(error).__name__
+    return f"no GPU can be used: {text}; see nvidia-smi"
+
+
+def _text(found: Any) -> str:
+    return found.decode() if isinstance(found, bytes) else str(found)
+
+
+class CudaDevice(Device):
+    """A GPU, with the cores of the rank for what stays on the CPU.
+
+    Parameters
+    ----------
+    threads : int
+        Of the rank, for `launch`.
+    gpu : Gpu
+        Without fault.
+    users : int
+        Ranks that share it.
+    """
+
+    name = "cuda"
+
+    def __init__(self, threads: int, gpu: Gpu, users: int = 1) -> None:
+        shared = f", shared by {users} ranks" if users > 1 else ""
+        size = f", {gpu.memory / 2**30:.0f} GiB" if gpu.memory else ""
+        super().__init__(threads, f"cuda ({gpu.name}{size}{shared})")
+        self.gpu, self.users = gpu, users
+        self.simulated = gpu.uuid == SIMULATED
+
+    def empty(self, shape: int | tuple[int, ...], dtype: DTypeLike = np.float64) -> Any:
+        """Make an array on the GPU; its values are not set.
+
+        Raises
+        ------
+        GpuError
+            If its memory does not do.
+        """
+        from numba import cuda
+
+        size = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
+        with self._told(size):
+            return cuda.device_array(shape, dtype)
+
+    def to_device(self, array: NDArray[Any]) -> Any:
+        """Return a copy of a contiguous array on the GPU.
+
+        Raises
+        ------
+        GpuError
+            If its memory does not do.
+        """
+        from numba import cuda
+
+        with self._told(array.nbytes):
+            return cuda.to_device(array)
+
+    def from_device(self, found: Any, out: NDArray[Any] | None = None) -> NDArray[Any]:
+        """Wait for an array on the GPU and return a copy of it.
+
+        Parameters
+        ----------
+        found : device array
+            What `empty` or `to_device` gave, contiguous.
+        out : ndarray, optional
+            Where to put it, contiguous.
+
+        Returns
+        -------
+        ndarray
+            The copy.
+
+        Raises
+        ------
+        GpuError
+            If a kernel before it has failed.
+        """
+        with self._told(0):
+            copied: NDArray[Any] = found.copy_to_host(out)
+        self.beat()
+        return copied
+
+    def pinned(self, shape: int | tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+        """Make an array on the host that the GPU reads and writes by itself.
+
+        Raises
+        ------
+        GpuError
+            If the memory does not do.
+        """
+        from numba import cuda
+
+        size = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
+        with self._told(size):
+            array: NDArray[Any] = cuda.pinned_array(shape, dtype)
+        return array
+
+    def stream(self) -> Any:
+        """Make a queue of work beside the usual one."""
+        from numba import cuda
+
+        return cuda.stream()
+
+    def start(
+        self,
+        kernel: Any,
+        grid: tuple[Any, Any],
+        *arguments: Any,
+        stream: Any = 0,
+    ) -> None:
+        """Queue a kernel; returns at once.
+
+        Parameters
+        ----------
+        kernel : CUDA kernel
+            As `hpcapp.gpu.kernels.kernel` makes it.
+        grid : (blocks, threads)
+            Numbers or tuples of them, such as `cover` gives.
+        *arguments : Any
+            Arrays of the GPU and numbers.
+        stream : stream, optional
+            Where to queue it.
+
+        Raises
+        ------
+        GpuError
+            If it, or one before it, has failed.
+        """
+        with self._told(0):
+            kernel[grid[0], grid[1], stream](*arguments)
+        self.beat()
+
+    def synchronise(self) -> None:
+        """Wait until all that is queued is done.
+
+        Raises
+        ------
+        GpuError
+            If a kernel has failed.
+        """
+        from numba import cuda
+
+        with self._told(0):
+            cuda.synchronize()
+        self.beat()
+
+    def cover(self, points: int, threads: int = 256) -> tuple[int, int]:
+        """Return blocks and threads for a kernel that walks over its points.
+
+        Enough blocks to fill the GPU, no more than there are points: the rest is the
+        kernel's loop (``for k in range(cuda.grid(1), n, cuda.gridsize(1))``).
+
+        Parameters
+        ----------
+        points : int
+            What there is to do.
+        threads : int
+            Of a block, on hardware.
+
+        Returns
+        -------
+        (int, int)
+            Both at least 1; in the simulator a few.
+        """
+        if self.simulated:
+            threads, most = min(threads, FEW_THREADS), FEW_BLOCKS
+        else:
+            most = WAVES * self.gpu.multiprocessors
+        return max(1, min(most, -(-points // threads))), threads
+
+    @property
+    def free_memory(self) -> int:
+        """Bytes that are free on the GPU, for all who share it."""
+        if self.simulated:
+            return 2**63 - 1
+        from numba import cuda
+
+        return int(cuda.current_context().get_memory_info().free)
+
+    @contextmanager
+    def _told(self, size: int) -> Iterator[None]:
+        """Turn errors of the driver into ours."""
+        from numba.cuda.cudadrv.driver import CudaAPIError
+        from numba.cuda.cudadrv.error import CudaSupportError
+
+        try:
+            yield
+        except (CudaAPIError, CudaSupportError, MemoryError) as error:
+            raise GpuError(self._refusal(error, size)) from None
+
+    def _refusal(self, error: BaseException, size: int) -> str:
+        text = " ".join(str(error).split())
+        if size and ("OUT_OF_MEMORY" in text or isinstance(error, MemoryError)):
+            share = f" shared by {self.users} ranks" if self.users > 1 else ""
+            asked, free, whole = (
+                f"{number / 2**20:.1f}"
+                for number in (size, self.free_memory, self.gpu.memory)
+            )
+            return (
+                f"run.device: {self.gpu.name}{share}: out of memory: {asked} MiB asked "
+                f"for, {free} of {whole} MiB free; use more GPUs, fewer ranks on each, "
+                "a smaller problem, or device: cpu"
+            )
+        return (
+            f"run.device: {self.gpu.name}: a kernel or a copy failed: {text}; if it "
+            "fails again, device: cpu does without the GPU"
+        )

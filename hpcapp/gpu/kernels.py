@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: MIT
+"""What CUDA kernels are made of. Imports the CUDA target of Numba.
+
+Exact arithmetic: the assembler may fuse ``mul.f64`` and ``add.f64`` into one operation
+that rounds once, which changes bits; what is written ``mul.rn.f64`` it leaves alone.
+`add`, `sub` and `mul` are that. Plain operators are right only where nothing can be
+fused: for integers, comparisons, division, square root and the change of sign.
+
+Functions inside of kernels are decorated with `inner`: they become part of the kernel
+before types are known, so that a kernel is compiled without a driver.
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from numba import cuda
+from numba.cuda import libdevice
+from numba.cuda.core import config
+
+__all__ = ["SIMULATED", "add", "inner", "kernel", "mul", "sub"]
+
+SIMULATED = bool(config.ENABLE_CUDASIM)
+"""Whether kernels run in Numba's simulator, in Python."""
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def kernel(function: Function) -> Any:
+    """Make a kernel of a function; kept in the cache beside those of the CPU."""
+    return cuda.jit(cache=True)(function)
+
+
+def inner(function: Function) -> Any:
+    """Make a function that kernels, and other such functions, may call.
+
+    In the simulator it stays what it is. It may not use `numba.cuda` unless it stands
+    in the module of the kernel.
+    """
+    if SIMULATED:
+        return function
+    return cuda.jit(device=True, inline="always")(function)
+
+
+@inner
+def sub(a: float, b: float) -> float:
+    """Subtract, rounded once."""
+    return add(a, -b)
+
+
+def _add(a: float, b: float) -> float:
+    return a + b
+
+
+def _mul(a: float, b: float) -> float:
+    return a * b
+
+
+# the simulator has no such functions
+add: Callable[[float, float], float] = _add if SIMULATED else libdevice.dadd_rn
+mul: Callable[[float, float], float] = _mul if SIMULATED else libdevice.dmul_rn
