@@ -86,10 +86,7 @@ class Machine:
     @cached_property
     def workers(self) -> tuple[int, ...]:
         """Ranks that can have a core each: of a node as many as it has cores."""
-        found: dict[str, set[int]] = {}
-        for node, mask in self.masks:
-            found.setdefault(node, set()).update(mask)
-        free = {node: len(union) for node, union in found.items()}
+        free = self.cores()
         chosen = []
         for rank, (node, _) in enumerate(self.masks):
             if free[node]:
