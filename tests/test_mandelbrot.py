@@ -45,7 +45,7 @@ def plain(p):
 
 def computed(p, limit=None):
     plane, rows = Plane(p), np.arange(p.shape[0])
-    return Chunk.compute(rows, plane, limit or p.max_iterations)
+    return Chunk.compute(rows, plane, limit or p.max_iterations, Device())
 
 
 def picture(p):
@@ -109,7 +109,7 @@ def test_mirrored_rows_have_the_counts_of_the_plain_loop(ny, julia, interior):
     assert np.array_equal(picture(p), plain(p))
     # only rows at hand have images
     some = np.array([row for row in (6, 1, 2, 5, 0) if row < ny])
-    chunk = Chunk.compute(some, Plane(p), 70)
+    chunk = Chunk.compute(some, Plane(p), 70, Device())
     assert sorted(chunk.rows) == sorted(some)
     assert np.array_equal(chunk.counts, plain(p)[chunk.rows])
 
@@ -124,7 +124,7 @@ def test_orbits_of_mirrored_rows_go_on_from_their_own_places():
     )
     plane = Plane(p)
     chunk = computed(p, 20)
-    alone = [Chunk.compute(np.array([row]), plane, 20) for row in range(24)]
+    alone = [Chunk.compute(np.array([row]), plane, 20, Device()) for row in range(24)]
     assert chunk.places.size == sum(one.places.size for one in alone) > 100
     for k, row in enumerate(chunk.rows):
         mine = chunk.places // 31 == k
@@ -148,7 +148,7 @@ def test_orbits_that_go_on_give_the_counts_of_one_run(cuts, interior):
     chunk = computed(p, cuts[0])
     reached = cuts[0]
     for limit in cuts[1:]:
-        chunk.follow(Plane(p), reached, limit)
+        chunk.follow(Plane(p), reached, limit, Device())
         reached = limit
     whole = computed(p)
     assert np.array_equal(chunk.counts, whole.counts)
@@ -186,10 +186,10 @@ def test_area_is_that_of_the_set():
 
 
 def test_discs_that_are_recognised_lie_inside_the_set():
-    from hpcapp.workloads.mandelbrot.lane_kernels import _BULBS
+    from hpcapp.workloads.mandelbrot.lane_kernels import BULBS
 
     edge = np.exp(2j * np.pi * np.arange(720) / 720)
-    for (re, im, square), period in zip(_BULBS, (3, 4, 4), strict=True):
+    for (re, im, square), period in zip(BULBS, (3, 4, 4), strict=True):
         c = complex(re, im) + math.sqrt(square) * edge
         z = np.zeros_like(c)
         for _ in range(30_000):

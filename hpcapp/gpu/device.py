@@ -268,7 +268,9 @@ class CudaDevice(Device):
             cuda.synchronize()
         self.beat()
 
-    def cover(self, points: int, threads: int = 256) -> tuple[int, int]:
+    def cover(
+        self, points: int, threads: int = 256, waves: int = WAVES
+    ) -> tuple[int, int]:
         """Return blocks and threads for a kernel that walks over its points.
 
         Enough blocks to fill the GPU, no more than there are points: the rest is the
@@ -280,6 +282,8 @@ class CudaDevice(Device):
             What there is to do.
         threads : int
             Of a block, on hardware.
+        waves : int
+            Blocks of a multiprocessor at most.
 
         Returns
         -------
@@ -289,7 +293,7 @@ class CudaDevice(Device):
         if self.simulated:
             threads, most = min(threads, FEW_THREADS), FEW_BLOCKS
         else:
-            most = WAVES * self.gpu.multiprocessors
+            most = waves * self.gpu.multiprocessors
         return max(1, min(most, -(-points // threads))), threads
 
     @property

@@ -48,11 +48,12 @@ def sub(a: float, b: float) -> float:
 
 
 def _add(a: float, b: float) -> float:
-    return a + b
+    # numbers of Python overflow without a word, as on the GPU
+    return float(a) + float(b)
 
 
 def _mul(a: float, b: float) -> float:
-    return a * b
+    return float(a) * float(b)
 
 
 # the simulator has no such functions

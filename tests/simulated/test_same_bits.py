@@ -6,6 +6,7 @@ Every configuration beside this file is a case; another one needs no change here
 
 from pathlib import Path
 
+import h5py
 import pytest
 
 CONFIGS = sorted(Path(__file__).parent.glob("*.yaml"))
@@ -19,6 +20,10 @@ def test_a_run_on_gpus_gives_the_bits_of_the_cpu(world, folder, harness, config)
     assert outcome.answer is not None
     if world.root:
         assert harness.load(gpu) == harness.load(cpu)
+        with h5py.File(gpu / "result.nc") as file:
+            device = file.attrs["hpcapp_device"].decode()
+        shared = f", shared by {world.size} ranks" if world.size > 1 else ""
+        assert device == f"cuda (simulator{shared})"
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)

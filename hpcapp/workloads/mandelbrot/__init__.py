@@ -84,6 +84,10 @@ class Mandelbrot(Workload):
             Field("never", (), "1", "count that means none", "int64", "state"),
         )
 
+    def without_gpu(self) -> str:
+        """Return "": there are CUDA kernels for all of it."""
+        return ""
+
     def extendable(self) -> frozenset[str]:
         """Return the number of iterations: unfinished orbits are kept."""
         return frozenset({"max_iterations"})
@@ -118,7 +122,7 @@ class Mandelbrot(Workload):
         )
         painter = Painter(Plane(small), device)
         chunk = painter.compute([np.arange(2)], 20)[0]
-        chunk.follow(painter.plane, 20, 40)
+        chunk.follow(painter.plane, 20, 40, device)
 
     def steps(self, ctx: Context) -> Iterator[Step]:
         """Compute rows as the schedule says, then follow the orbits that go on."""

@@ -10,9 +10,11 @@ from numba import njit
 from numpy.typing import NDArray
 
 __all__ = [
+    "BULBS",
     "BURST",
     "FIRST",
     "LANES",
+    "MARGIN",
     "Floats",
     "Integers",
     "all_set",
@@ -39,12 +41,12 @@ _BOUT = 4 * BURST
 
 # The set's two largest discs end where |multiplier| = 1. Within this distance of 1 the
 # rounded orbit is followed instead: there it might escape.
-_MARGIN = 1e-6
+MARGIN = 1e-6
 
 # Discs inside the components of period 3 and 4: re and |im| of the centre, squared
 # radius. The multiplier of their edge is below 0.998 (a test follows its orbits), hence
 # that of all their points: it is an analytic function of c.
-_BULBS = (
+BULBS = (
     (-0.12493595, 0.74392446, 0.0941**2),
     (-1.30907466, 0.0, 0.0587**2),
     (0.28100847, 0.53105815, 0.0437**2),
@@ -136,9 +138,9 @@ def mark_inside(marks: Integers, x: Floats, y: float) -> None:
     for k in range(LANES):
         u, v = x[k] - 0.25, x[k] + 1.0
         q = u * u + y2
-        t = 2 * q + u + 0.5 * _MARGIN * _MARGIN
-        in_cardioid = t * abs(t) <= q * (1 - 4 * _MARGIN)
-        in_disc = 16 * (v * v + y2) <= 1 - 2 * _MARGIN
+        t = 2 * q + u + 0.5 * MARGIN * MARGIN
+        in_cardioid = t * abs(t) <= q * (1 - 4 * MARGIN)
+        in_disc = 16 * (v * v + y2) <= 1 - 2 * MARGIN
         marks[_INSIDE + k] = np.int64(in_cardioid) | np.int64(in_disc)
 
 
@@ -152,7 +154,7 @@ def clear_marks(marks: Integers) -> None:
 @_inner
 def _in_bulb(re: float, im: float) -> bool:
     """Tell whether a point lies in one of the smaller discs."""
-    for x, y, square in _BULBS:
+    for x, y, square in BULBS:
         if (re - x) * (re - x) + (im - y) * (im - y) < square:
             return True
     return False

@@ -30,6 +30,9 @@ __all__ = ["ROUND", "Painter", "step_count"]
 ROUND = 1 << 17
 """Iterations that an orbit is followed in one step."""
 
+# bands that a rank with a GPU claims at a time
+BANDS = 32
+
 # saved orbits that are read at a time
 PIECE = 1 << 18
 
@@ -58,6 +61,10 @@ class Painter:
         self.chunks: list[Chunk] = []
         self.todo: Rows = np.arange(self.parameters.shape[0], dtype=np.int64)
         self.reached = min(self.parameters.max_iterations, ROUND)
+        # a GPU is one worker, which many bands fill
+        on_gpu = device.name == "cuda"
+        self._threads = 1 if on_gpu else device.threads
+        self._drawn = BANDS if on_gpu else device.threads
 
     # --- rows
 
@@ -77,9 +84,9 @@ class Painter:
 
     def compute(self, bands: Sequence[Rows], limit: int) -> list[Chunk]:
         """Compute bands, dealt out to the threads in turn."""
-        threads = min(self.device.threads, len(bands))
+        threads = min(self._threads, len(bands))
         calls = [
-            (np.concatenate(bands[thread::threads]), self.plane, limit)
+            (np.concatenate(bands[thread::threads]), self.plane, limit, self.device)
             for thread in range(threads)
         ]
         return self.device.launch(Chunk.compute, calls)
@@ -139,7 +146,7 @@ class Painter:
             for number in range(steps):
                 _, end = part_of(len(bands), steps, number)
                 while True:
-                    while len(drawn) < self.device.threads and most > 0:
+                    while len(drawn) < self._drawn and most > 0:
                         ticket = claim.next()
                         most = 0 if ticket is None else most - 1
                         drawn += [] if ticket is None else [ticket]
@@ -164,7 +171,7 @@ class Painter:
         while self.reached < most and self._anyone(ctx):
             limit = min(most, self.reached + ROUND)
             calls = [
-                (chunk, self.plane, self.reached, limit)
+                (chunk, self.plane, self.reached, limit, self.device)
                 for chunk in self.chunks
                 if chunk.places.size
             ]
@@ -211,7 +218,7 @@ class Painter:
         bands = cut_bands(done, band_rows(self.parameters.shape))
         mine = share_cyclic(bands, ctx.comm.size, ctx.comm.rank)
         # in as many chunks as there are threads, for `go_on`
-        threads = max(1, min(self.device.threads, len(mine)))
+        threads = max(1, min(self._threads, len(mine)))
         self.chunks = [
             self._restore_chunk(state, np.concatenate(mine[thread::threads]))
             for thread in range(threads)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from hpcapp.decomposition import Block
 from hpcapp.device import Device
 from hpcapp.fields import Part
+from hpcapp.workloads.mandelbrot import on_gpu
 from hpcapp.workloads.mandelbrot.parameters import Parameters
 
 __all__ = [
@@ -35,9 +36,10 @@ PIXEL, DISC = 10.0, 6.0
 _PIECE = 1 << 17
 
 
-def piece_rows(nx: int) -> int:
+def piece_rows(nx: int, device: Device | None = None) -> int:
     """Return the rows of one call of the kernel."""
-    return max(1, _PIECE // nx)
+    pixels = on_gpu.ORBITS if device and device.name == "cuda" else _PIECE
+    return max(1, pixels // nx)
 
 
 @dataclass(frozen=True)
@@ -126,24 +128,27 @@ class Chunk:
     z: NDArray[np.float64]
 
     @classmethod
-    def compute(cls, rows: NDArray[np.int64], plane: Plane, limit: int) -> "Chunk":
+    def compute(
+        cls, rows: NDArray[np.int64], plane: Plane, limit: int, device: Device
+    ) -> "Chunk":
         """Follow all pixels of some rows to a limit; of mirrored rows, one."""
-        from hpcapp.workloads.mandelbrot.kernels import escape_cpu
-
         p = plane.parameters
         rows, own, twins = _sort_twins(rows, plane)
         nx = p.shape[1]
         counts = np.empty((rows.size, nx), np.int32)
-        height = min(own, piece_rows(nx))
-        places, z = np.empty(height * nx, np.int64), np.empty((height * nx, 2))
+        height = min(own, piece_rows(nx, device))
         going: list[tuple[NDArray[np.int64], NDArray[np.float64]]] = []
         for first in range(0, own, height):
             piece = slice(first, min(first + height, own))
-            arguments: Any = (counts[piece], rows[piece], plane.view())
-            arguments = (*arguments, p.julia is not None, p.interior, limit)
-            arguments = (*arguments, p.max_iterations, places, z)
-            held = escape_cpu(*arguments)
-            going.append((places[:held] + first * nx, z[:held].copy()))
+            places, z = _escape(
+                device,
+                counts[piece],
+                rows[piece],
+                plane.view(),
+                (p.julia is not None, p.interior),
+                (limit, p.max_iterations),
+            )
+            going.append((places + first * nx, z))
         np.take(counts, twins, axis=0, out=counts[own:], mode="clip")
         every, numbers = zip(*going, strict=True)
         chunk = cls(rows, counts, np.concatenate(every), np.concatenate(numbers))
@@ -161,11 +166,17 @@ class Chunk:
         self.places = np.concatenate([self.places, mirrored])
         self.z = np.concatenate([self.z, self.z[has] * (1.0, -1.0)])
 
-    def follow(self, plane: Plane, reached: int, limit: int) -> None:
+    def follow(self, plane: Plane, reached: int, limit: int, device: Device) -> None:
         """Follow the orbits that go on to a higher limit."""
         from hpcapp.workloads.mandelbrot.kernels import follow_cpu
 
         p = plane.parameters
+        if device.name == "cuda":
+            facts = self.counts, self.rows, plane.view()
+            rules, limits = (p.julia is not None, p.interior), (reached, limit)
+            orbits = self.places, self.z
+            self.places, self.z = on_gpu.follow(device, *facts, rules, limits, orbits)
+            return
         held = follow_cpu(
             *(self.counts, self.rows, plane.view(), p.julia is not None, p.interior),
             *(reached, limit, self.places, self.z),
@@ -229,16 +240,31 @@ def _sample(
     rows: NDArray[np.int64], columns: int, plane: Plane, limit: int, device: Device
 ) -> NDArray[np.float64]:
     """Return the iterations of a coarse picture; -1 where one never escapes."""
-    from hpcapp.workloads.mandelbrot.kernels import escape_cpu
-
     p = plane.parameters
     counts = np.empty((rows.size, columns), np.int32)
-    places, z = np.empty(counts.size, np.int64), np.empty((counts.size, 2))
-    arguments: Any = (counts, rows, plane.view(columns), p.julia is not None)
-    arguments = (*arguments, p.interior, limit, -1, places, z)
-    (held,) = device.launch(escape_cpu, [arguments])
-    counts.reshape(-1)[places[:held]] = limit
+    rules = p.julia is not None, p.interior
+    places, _ = _escape(device, counts, rows, plane.view(columns), rules, (limit, -1))
+    counts.reshape(-1)[places] = limit
     return counts.astype(np.float64)
+
+
+def _escape(
+    device: Device,
+    counts: NDArray[np.int32],
+    rows: NDArray[np.int64],
+    view: NDArray[np.float64],
+    rules: tuple[bool, bool],
+    limits: tuple[int, int],
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Do as `on_gpu.escape`, on a GPU or here."""
+    if device.name == "cuda":
+        return on_gpu.escape(device, counts, rows, view, rules, limits)
+    from hpcapp.workloads.mandelbrot.kernels import escape_cpu
+
+    places, z = np.empty(counts.size, np.int64), np.empty((counts.size, 2))
+    held = escape_cpu(counts, rows, view, *rules, *limits, places, z)
+    device.beat()
+    return places[:held].copy(), z[:held].copy()
 
 
 def chunk_parts(chunks: Sequence[Chunk]) -> list[Part]:
