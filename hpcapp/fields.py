@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: MIT
 """Fields of a workload: what they are, their parts on a rank, their values."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 
 from hpcapp.decomposition import Block
 
-__all__ = ["Field", "Part", "State"]
+__all__ = ["Field", "LatePart", "Part", "State"]
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,29 @@ class Part:
 
     block: Block
     array: np.ndarray
+
+
+class LatePart(Part):
+    """A piece whose values are elsewhere, such as on a GPU, until they are wanted.
+
+    Parameters
+    ----------
+    block : Block
+        Its global indices.
+    fetch : callable
+        Returns the values; called at most once, while the state is complete: at a
+        yield, or at the end.
+    """
+
+    def __init__(self, block: Block, fetch: Callable[[], np.ndarray]) -> None:
+        object.__setattr__(self, "block", block)
+        object.__setattr__(self, "_fetch", fetch)
+
+    @cached_property
+    def array(self) -> np.ndarray:
+        """The values, of the block's shape."""
+        found: np.ndarray = self.__dict__["_fetch"]()
+        return found
 
 
 class State:

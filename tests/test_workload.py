@@ -12,6 +12,7 @@ from hpcapp.config import Model, Run, parameter
 from hpcapp.decomposition import Block, Domain, Layout
 from hpcapp.discovery import find_workload, workload_names
 from hpcapp.errors import ConfigError, Exit
+from hpcapp.fields import LatePart
 from hpcapp.workload import (
     Answer,
     Context,
@@ -317,3 +318,19 @@ def test_context_knows_the_block_of_its_rank():
         comm = type("OneOfThree", (), {"rank": rank})()
         blocks.append(Context(comm, None, layout).block)
     assert [block.size for block in blocks] == [1, 1, 0]
+
+
+def test_values_of_a_late_part_are_fetched_once_and_only_when_wanted():
+    calls = []
+
+    def fetch():
+        calls.append(1)
+        return np.arange(6.0).reshape(2, 3)
+
+    state = State()
+    state["u"] = [LatePart(Block((4, 0), (6, 3)), fetch), LatePart(NOTHING, fetch)]
+    (part,) = state.parts("u")
+    assert (part.block.shape, calls) == ((2, 3), [])
+    assert part.array.tolist() == [[0, 1, 2], [3, 4, 5]]
+    assert part.array.sum() == 15
+    assert calls == [1]

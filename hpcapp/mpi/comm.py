@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any, NoReturn, Protocol, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 from mpi4py import MPI
@@ -17,8 +17,9 @@ from hpcapp.clock import Clock
 from hpcapp.errors import HpcappError
 from hpcapp.mpi.agreement import Agreement, arrives
 from hpcapp.mpi.claim import Claim
-from hpcapp.mpi.halo import Halo
+from hpcapp.mpi.halo import Halo, Neighbours
 from hpcapp.mpi.moves import Moves
+from hpcapp.mpi.packing import ON_HOST, Packing
 from hpcapp.mpi.waiting import settle
 
 __all__ = ["Comm"]
@@ -30,14 +31,6 @@ PIECE = 1 << 28
 
 # seconds that an abort may take
 STUCK = 2.0
-
-
-class Neighbours(Protocol):
-    """What tells the ranks beside a rank, such as a `Layout`."""
-
-    def neighbours(self, rank: int) -> tuple[tuple[int | None, int | None], ...]:
-        """Return the ranks below and above along each axis, None at the edge."""
-        ...
 
 
 class Comm:
@@ -212,18 +205,25 @@ class Comm:
         return 0 if self.root else int(total[0])
 
     def halo(
-        self, array: np.ndarray, layout: Neighbours, margin: int, depth: int
+        self,
+        array: Any,
+        layout: Neighbours,
+        margin: int,
+        depth: int,
+        packing: Packing = ON_HOST,
     ) -> Halo:
         """Return the halo exchange of one array; see `Halo`."""
-        return Halo(self, array, layout.neighbours(self.rank), margin, depth)
+        around = layout.neighbours(self.rank)
+        return Halo(self, array, around, margin, depth, packing)
 
     def moves(
         self,
-        sends: Sequence[tuple[int, np.ndarray]],
-        receives: Sequence[tuple[int, np.ndarray]],
+        sends: Sequence[tuple[int, Any]],
+        receives: Sequence[tuple[int, Any]],
+        packing: Packing = ON_HOST,
     ) -> Moves:
         """Return the copying of pieces of arrays between ranks; see `Moves`."""
-        return Moves(self, sends, receives)
+        return Moves(self, sends, receives, packing)
 
     def claim(self, total: int) -> Claim:
         """Return a shared counter that hands out 0 .. total - 1; collective."""

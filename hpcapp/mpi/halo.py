@@ -3,29 +3,35 @@
 
 import weakref
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
 from mpi4py import MPI
 
+from hpcapp.mpi.packing import ON_HOST, Packing, Slot
 from hpcapp.mpi.waiting import settle
 
 if TYPE_CHECKING:
     from hpcapp.mpi.comm import Comm
 
-__all__ = ["Halo"]
+__all__ = ["Halo", "Neighbours"]
 
 Region = tuple[slice, ...]
 
 
+class Neighbours(Protocol):
+    """What tells the ranks beside a rank, such as a `Layout`."""
+
+    def neighbours(self, rank: int) -> tuple[tuple[int | None, int | None], ...]:
+        """Return the ranks below and above along each axis, None at the edge."""
+        ...
+
+
 @dataclass(frozen=True)
 class _Side:
-    """One neighbour: what goes to it, what comes, and the buffers between."""
+    """One neighbour: what goes to it and what comes, with their buffers."""
 
-    inner: Region
-    outer: Region
-    outgoing: np.ndarray
-    incoming: np.ndarray
+    outgoing: Slot
+    incoming: Slot
 
 
 class Halo:
@@ -41,7 +47,7 @@ class Halo:
         The communicator.
     array : ndarray
         The block with a margin of `margin` points on every side; bound for the
-        life of the exchange.
+        life of the exchange. What it is made of, `packing` knows.
     neighbours : sequence of (int or None, int or None)
         Ranks below and above along each axis.
     margin : int
@@ -49,6 +55,8 @@ class Halo:
     depth : int
         Points exchanged, 1 <= depth <= margin, and at most what the thinnest
         neighbour owns.
+    packing : Packing
+        How points get into messages and out of them.
 
     Notes
     -----
@@ -62,19 +70,20 @@ class Halo:
     def __init__(
         self,
         comm: "Comm",
-        array: np.ndarray,
+        array: Any,
         neighbours: tuple[tuple[int | None, int | None], ...],
         margin: int,
         depth: int,
+        packing: Packing = ON_HOST,
     ) -> None:
-        self._array = array
+        self._packing = packing
         self._clock, self._crowded = comm.clock, comm.crowded
         self._stages: list[tuple[list[_Side], list[Any]]] = []
         extended: list[slice] = [slice(margin, n - margin) for n in array.shape]
         together: tuple[list[_Side], list[Any]] = ([], [])
         for axis, pair in enumerate(neighbours):
             stage = together if depth == 1 else ([], [])
-            _add_axis(stage, comm, array, axis, pair, extended, depth)
+            _add_axis(stage, comm, _Cutter(array, packing), axis, pair, extended, depth)
             if depth > 1:
                 self._stages.append(stage)
                 low = depth if pair[0] is not None else 0
@@ -85,7 +94,7 @@ class Halo:
             self._stages.append(together)
         self._stages = [stage for stage in self._stages if stage[0]]
         self._volumes = [
-            sum(s.outgoing.nbytes for s in stage[0]) for stage in self._stages
+            sum(s.outgoing.bytes for s in stage[0]) for stage in self._stages
         ]
         requests = [request for stage in self._stages for request in stage[1]]
         self._free = weakref.finalize(self, _free, requests)
@@ -103,23 +112,25 @@ class Halo:
         return sum(self._volumes)
 
     def start(self) -> None:
-        """Post the first axis; the margin is undefined until `finish`."""
+        """Begin with the first axis; the margin is undefined until `finish`."""
         if self._stages:
             with self._clock.phase("halo"):
-                self._post(0)
+                self._pack(0)
 
     def finish(self) -> None:
         """Wait for the margin, exchanging the remaining axes."""
         if not self._stages:
             return
         with self._clock.phase("halo"):
-            for index in range(len(self._stages)):
+            for index, (sides, requests) in enumerate(self._stages):
                 if index > 0:
-                    self._post(index)
-                sides, requests = self._stages[index]
+                    self._pack(index)
+                if not self._packing.prompt:
+                    self._packing.wait()
+                    self._send(index)
                 settle(requests, self._crowded)
-                for side in sides:
-                    self._array[side.outer] = side.incoming
+                self._packing.unpack([side.incoming for side in sides])
+            self._packing.finish()
 
     def exchange(self) -> None:
         """Start and finish, with nothing in between."""
@@ -131,12 +142,26 @@ class Halo:
         self._free()
         self._stages = []
 
-    def _post(self, index: int) -> None:
+    def _pack(self, index: int) -> None:
+        self._packing.pack([side.outgoing for side in self._stages[index][0]])
+        if self._packing.prompt:
+            self._send(index)
+
+    def _send(self, index: int) -> None:
         sides, requests = self._stages[index]
-        for side in sides:
-            np.copyto(side.outgoing, self._array[side.inner])
         MPI.Prequest.Startall(requests)
         self._clock.count(len(sides), self._volumes[index])
+
+
+@dataclass(frozen=True)
+class _Cutter:
+    """Makes slots of an array's regions."""
+
+    array: Any
+    packing: Packing
+
+    def slot(self, region: list[slice]) -> Slot:
+        return self.packing.slot(self.array[tuple(region)])
 
 
 def _free(requests: list[Any]) -> None:
@@ -148,7 +173,7 @@ def _free(requests: list[Any]) -> None:
 def _add_axis(
     stage: tuple[list[_Side], list[Any]],
     comm: "Comm",
-    array: np.ndarray,
+    cutter: _Cutter,
     axis: int,
     pair: tuple[int | None, int | None],
     extended: list[slice],
@@ -166,13 +191,11 @@ def _add_axis(
             continue
         cut = [*extended[:axis], inner, *extended[axis + 1 :]]
         rim = [*extended[:axis], outer, *extended[axis + 1 :]]
-        outgoing = np.empty_like(array[tuple(cut)], order="C", subok=False)
-        side = _Side(tuple(cut), tuple(rim), outgoing, np.empty_like(outgoing))
+        side = _Side(cutter.slot(cut), cutter.slot(rim))
         sides.append(side)
         # the tag is the direction of travel, so that two ranks that are
         # neighbours on both sides cannot mix up their messages
-        receives.append(
-            comm.raw.Recv_init(side.incoming, rank, 2 * axis + 1 - direction)
-        )
-        sends.append(comm.raw.Send_init(outgoing, rank, 2 * axis + direction))
+        coming, going = 2 * axis + 1 - direction, 2 * axis + direction
+        receives.append(comm.raw.Recv_init(side.incoming.message, rank, coming))
+        sends.append(comm.raw.Send_init(side.outgoing.message, rank, going))
     requests.extend([*receives, *sends])

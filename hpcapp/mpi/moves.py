@@ -4,9 +4,9 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from mpi4py import MPI
 
+from hpcapp.mpi.packing import ON_HOST, Packing
 from hpcapp.mpi.waiting import settle
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ __all__ = ["Moves"]
 # those of halo exchanges are smaller
 TAG = 8
 
-Piece = tuple[int, np.ndarray]
+Piece = tuple[int, Any]
 
 
 class Moves:
@@ -31,6 +31,8 @@ class Moves:
         Ranks and what they get; views are bound for the life of this object.
     receives : sequence of (int, ndarray)
         Ranks and where their pieces go; at most one for each rank.
+    packing : Packing
+        How pieces get into messages and out of them.
 
     Notes
     -----
@@ -38,9 +40,13 @@ class Moves:
     """
 
     def __init__(
-        self, comm: "Comm", sends: Sequence[Piece], receives: Sequence[Piece]
+        self,
+        comm: "Comm",
+        sends: Sequence[Piece],
+        receives: Sequence[Piece],
+        packing: Packing = ON_HOST,
     ) -> None:
-        self._clock, self._crowded = comm.clock, comm.crowded
+        self._clock, self._crowded, self._packing = comm.clock, comm.crowded, packing
         own = comm.rank
         self._copies = [
             (source, target)
@@ -49,18 +55,18 @@ class Moves:
             for here, target in receives
             if here == own
         ]
-        self._out = [(np.empty(v.shape), v) for rank, v in sends if rank != own]
-        self._in = [(np.empty(v.shape), v) for rank, v in receives if rank != own]
+        self._out = [packing.slot(piece) for rank, piece in sends if rank != own]
+        self._in = [packing.slot(piece) for rank, piece in receives if rank != own]
         away = [rank for rank, _ in receives if rank != own]
         to = [rank for rank, _ in sends if rank != own]
         self._requests: list[Any] = [
             *(
-                comm.raw.Recv_init(buffer, rank, TAG)
-                for rank, (buffer, _) in zip(away, self._in, strict=True)
+                comm.raw.Recv_init(slot.message, rank, TAG)
+                for rank, slot in zip(away, self._in, strict=True)
             ),
             *(
-                comm.raw.Send_init(buffer, rank, TAG)
-                for rank, (buffer, _) in zip(to, self._out, strict=True)
+                comm.raw.Send_init(slot.message, rank, TAG)
+                for rank, slot in zip(to, self._out, strict=True)
             ),
         ]
 
@@ -72,21 +78,21 @@ class Moves:
     @property
     def bytes(self) -> int:
         """Bytes that this rank sends each time."""
-        return sum(buffer.nbytes for buffer, _ in self._out)
+        return sum(slot.bytes for slot in self._out)
 
     def run(self) -> None:
         """Send and receive all pieces."""
         with self._clock.phase("halo"):
-            for buffer, view in self._out:
-                np.copyto(buffer, view)
+            self._packing.pack(self._out)
+            if self._out and not self._packing.prompt:
+                self._packing.wait()
             if self._requests:
                 MPI.Prequest.Startall(self._requests)
-            for source, target in self._copies:
-                np.copyto(target, source)
+            self._packing.copy(self._copies)
             if self._requests:
                 settle(self._requests, self._crowded)
-            for buffer, view in self._in:
-                np.copyto(view, buffer)
+            self._packing.unpack(self._in)
+            self._packing.finish()
 
     def close(self) -> None:
         """Free the requests."""

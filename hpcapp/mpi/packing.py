@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: MIT
+"""How pieces of arrays get into messages and out of them. No MPI."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+__all__ = ["ON_HOST", "OnHost", "Packing", "Slot"]
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A piece of an array and the buffer of its messages.
+
+    Parameters
+    ----------
+    piece : array
+        A view.
+    message : buffer
+        Contiguous, of the piece's size: what MPI sends or receives.
+    bytes : int
+        Of a message.
+    """
+
+    piece: Any
+    message: Any
+    bytes: int
+
+
+class Packing(Protocol):
+    """What an exchange needs to know of the memory that its arrays are in.
+
+    Attributes
+    ----------
+    prompt : bool
+        Whether messages may go as soon as `pack` has returned, else after `wait`.
+    """
+
+    prompt: bool
+
+    def slot(self, piece: Any) -> Slot:
+        """Return a piece with a buffer for its messages."""
+        ...
+
+    def pack(self, slots: Sequence[Slot]) -> None:
+        """Begin to copy pieces, as they are now, into their buffers."""
+        ...
+
+    def wait(self) -> None:
+        """Wait until what `pack` has begun is done."""
+        ...
+
+    def unpack(self, slots: Sequence[Slot]) -> None:
+        """Begin to copy buffers into their pieces."""
+        ...
+
+    def copy(self, pairs: Sequence[tuple[Any, Any]]) -> None:
+        """Begin to copy pieces into others of this rank: (from, to)."""
+        ...
+
+    def finish(self) -> None:
+        """See to it that whoever uses the pieces from now on has the new values."""
+        ...
+
+
+class OnHost:
+    """Arrays in the memory of the host."""
+
+    prompt = True
+
+    def slot(self, piece: np.ndarray) -> Slot:
+        """Return a view with a buffer."""
+        message = np.empty_like(piece, order="C", subok=False)
+        return Slot(piece, message, message.nbytes)
+
+    def pack(self, slots: Sequence[Slot]) -> None:
+        """Copy pieces into their buffers."""
+        for slot in slots:
+            np.copyto(slot.message, slot.piece)
+
+    def wait(self) -> None:
+        """Do nothing: `pack` is done when it returns."""
+
+    def unpack(self, slots: Sequence[Slot]) -> None:
+        """Copy buffers into their pieces."""
+        for slot in slots:
+            np.copyto(slot.piece, slot.message)
+
+    def copy(self, pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> None:
+        """Copy pieces into others."""
+        for source, target in pairs:
+            np.copyto(target, source)
+
+    def finish(self) -> None:
+        """Do nothing: all is done."""
+
+
+ON_HOST = OnHost()
