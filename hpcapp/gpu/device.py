@@ -268,6 +268,27 @@ class CudaDevice(Device):
             cuda.synchronize()
         self.beat()
 
+    def wait(self, stream: Any) -> None:
+        """Wait until what is queued in a stream is done.
+
+        Raises
+        ------
+        GpuError
+            If a kernel has failed.
+        """
+        with self._told(0):
+            stream.synchronize()
+        self.beat()
+
+    def order(self, first: Any, then: Any) -> None:
+        """Let what is queued in a stream from now on wait for what another one has."""
+        from numba import cuda
+
+        with self._told(0):
+            event = cuda.event()
+            event.record(first)
+            event.wait(then)
+
     def cover(
         self, points: int, threads: int = 256, waves: int = WAVES
     ) -> tuple[int, int]:

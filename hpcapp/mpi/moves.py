@@ -49,7 +49,7 @@ class Moves:
         self._clock, self._crowded, self._packing = comm.clock, comm.crowded, packing
         own = comm.rank
         self._copies = [
-            (source, target)
+            packing.pair(source, target)
             for there, source in sends
             if there == own
             for here, target in receives
@@ -82,11 +82,13 @@ class Moves:
 
     def run(self) -> None:
         """Send and receive all pieces."""
+        if not (self._copies or self._requests):
+            return
         with self._clock.phase("halo"):
             self._packing.pack(self._out)
-            if self._out and not self._packing.prompt:
-                self._packing.wait()
             if self._requests:
+                if not self._packing.prompt:
+                    self._packing.wait()
                 MPI.Prequest.Startall(self._requests)
             self._packing.copy(self._copies)
             if self._requests:

@@ -40,6 +40,10 @@ class Packing(Protocol):
 
     prompt: bool
 
+    def warm_up(self) -> None:
+        """Compile what copies pieces."""
+        ...
+
     def slot(self, piece: Any) -> Slot:
         """Return a piece with a buffer for its messages."""
         ...
@@ -56,8 +60,12 @@ class Packing(Protocol):
         """Begin to copy buffers into their pieces."""
         ...
 
-    def copy(self, pairs: Sequence[tuple[Any, Any]]) -> None:
-        """Begin to copy pieces into others of this rank: (from, to)."""
+    def pair(self, source: Any, target: Any) -> Any:
+        """Return what `copy` needs to copy a piece into another of this rank."""
+        ...
+
+    def copy(self, pairs: Sequence[Any]) -> None:
+        """Begin to copy pieces into others."""
         ...
 
     def finish(self) -> None:
@@ -69,6 +77,9 @@ class OnHost:
     """Arrays in the memory of the host."""
 
     prompt = True
+
+    def warm_up(self) -> None:
+        """Do nothing: NumPy copies."""
 
     def slot(self, piece: np.ndarray) -> Slot:
         """Return a view with a buffer."""
@@ -88,7 +99,11 @@ class OnHost:
         for slot in slots:
             np.copyto(slot.piece, slot.message)
 
-    def copy(self, pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> None:
+    def pair(self, source: np.ndarray, target: np.ndarray) -> Any:
+        """Return both."""
+        return source, target
+
+    def copy(self, pairs: Sequence[Any]) -> None:
         """Copy pieces into others."""
         for source, target in pairs:
             np.copyto(target, source)

@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: MIT
+"""How pieces of arrays on a GPU get into messages and out of them. No MPI."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hpcapp.gpu.device import CudaDevice
+from hpcapp.mpi.packing import ON_HOST, Slot
+
+__all__ = ["OnGpu", "copy_piece"]
+
+
+@dataclass(frozen=True)
+class _GpuSlot(Slot):
+    """A piece on the GPU; `staged` is a contiguous array there."""
+
+    staged: Any
+
+
+class OnGpu:
+    """Arrays in the memory of a GPU; pieces of arrays on the host may be among them.
+
+    A piece is copied into a contiguous array on the GPU, and that into a pinned
+    buffer on the host, which is the message; or it is the message itself where the
+    MPI library can read the memory of a GPU.
+
+    Parameters
+    ----------
+    device : CudaDevice
+        The GPU.
+    main : stream
+        Where kernels that use the arrays are queued. Copies have a queue of their own:
+        it waits for what was queued there before `pack`, and what is queued there
+        after `finish` waits for it. In between both go on side by side.
+    direct : bool
+        Whether MPI takes arrays on the GPU.
+    """
+
+    prompt: bool = False
+
+    def __init__(self, device: CudaDevice, main: Any, direct: bool = False) -> None:
+        self._device, self._main, self._direct = device, main, direct
+        self._aside = device.stream()
+
+    def warm_up(self) -> None:
+        """Compile the kernels for views and for whole arrays."""
+        for shape in ((3, 3), (3, 3, 3)):
+            whole = self._device.to_device(np.zeros(shape))
+            other = self._device.to_device(np.zeros(tuple(n - 1 for n in shape)))
+            view = whole[tuple(slice(0, 2) for _ in shape)]
+            for out in (other, view):
+                for piece in (other, view):
+                    copy_piece(self._device, out, piece, self._aside)
+
+    def slot(self, piece: Any) -> Slot:
+        """Return a piece with a buffer for its messages."""
+        if isinstance(piece, np.ndarray):
+            return ON_HOST.slot(piece)
+        return self._slot(piece, self._direct)
+
+    def _slot(self, piece: Any, direct: bool) -> _GpuSlot:
+        shape = tuple(piece.shape)
+        staged = self._device.empty(shape)
+        message = staged if direct else self._device.pinned(shape, np.float64)
+        return _GpuSlot(piece, message, 8 * int(np.prod(shape)), staged)
+
+    def pack(self, slots: Sequence[Slot]) -> None:
+        """Queue the copying of pieces, as they will be then, into their buffers."""
+        self._device.order(self._main, self._aside)
+        for slot in slots:
+            if isinstance(slot, _GpuSlot):
+                self._pack(slot)
+            else:
+                ON_HOST.pack([slot])
+
+    def _pack(self, slot: _GpuSlot) -> None:
+        copy_piece(self._device, slot.staged, slot.piece, self._aside)
+        if slot.message is not slot.staged:
+            slot.staged.copy_to_host(slot.message, stream=self._aside)
+
+    def wait(self) -> None:
+        """Wait until the buffers are filled, and free; kernels elsewhere go on."""
+        self._device.wait(self._aside)
+
+    def unpack(self, slots: Sequence[Slot]) -> None:
+        """Queue the copying of buffers into their pieces."""
+        for slot in slots:
+            if isinstance(slot, _GpuSlot):
+                self._unpack(slot)
+            else:
+                ON_HOST.unpack([slot])
+
+    def _unpack(self, slot: _GpuSlot) -> None:
+        if slot.message is not slot.staged:
+            slot.staged.copy_to_device(slot.message, stream=self._aside)
+        copy_piece(self._device, slot.piece, slot.staged, self._aside)
+
+    def pair(self, source: Any, target: Any) -> Any:
+        """Return source, target and a buffer where one is on the host, one is not."""
+        slot = None
+        if isinstance(source, np.ndarray) != isinstance(target, np.ndarray):
+            there = target if isinstance(source, np.ndarray) else source
+            slot = self._slot(there, direct=False)
+        return source, target, slot
+
+    def copy(self, pairs: Sequence[Any]) -> None:
+        """Copy pieces into others; returns when those on the host are written."""
+        for source, target, slot in pairs:
+            if slot is None and isinstance(source, np.ndarray):
+                np.copyto(target, source)
+            elif slot is None:
+                copy_piece(self._device, target, source, self._aside)
+            elif isinstance(source, np.ndarray):
+                # an earlier transfer from the buffer may not be over
+                self.wait()
+                np.copyto(slot.message, source)
+                self._unpack(slot)
+            else:
+                self._pack(slot)
+                self.wait()
+                np.copyto(target, slot.message)
+
+    def finish(self) -> None:
+        """Let kernels that are queued from now on wait for the new values."""
+        self._device.order(self._aside, self._main)
+
+
+def copy_piece(device: CudaDevice, out: Any, piece: Any, stream: Any) -> None:
+    """Queue the copying of a piece of two or three dimensions.
+
+    Parameters
+    ----------
+    device : CudaDevice
+        The GPU.
+    out, piece : device array of float64
+        Of the same shape; views too.
+    stream : stream
+        Where to queue it.
+    """
+    from hpcapp.gpu.copy_cuda_kernels import copy_planes_gpu, copy_rows_gpu
+
+    points = int(np.prod(piece.shape))
+    if points:
+        copy = copy_rows_gpu if piece.ndim == 2 else copy_planes_gpu
+        device.start(copy, device.cover(points), out, piece, stream=stream)
