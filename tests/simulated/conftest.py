@@ -17,6 +17,9 @@ def simulator():
     pytest.importorskip("numba_cuda", reason="numba-cuda is not installed")
     if not simulated():
         pytest.skip("NUMBA_ENABLE_CUDASIM is not set: test_simulated.py sets it")
+    # the simulator looks without a pause whether its threads are done, and keeps the
+    # interpreter from them meanwhile: for 5 ms each time, unless told otherwise
+    sys.setswitchinterval(1e-5)
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,7 @@ from hpcapp.workloads.laplace.poisson import Poisson
 from hpcapp.workloads.laplace.scaling import cycle_rows
 from hpcapp.workloads.laplace.solver import Found, Solver
 from hpcapp.workloads.laplace.sweeps import Sweeper, padded_shape
-from hpcapp.workloads.laplace.warm_up import warm_up_cycles, warm_up_sweeps
+from hpcapp.workloads.laplace.warm_up import warm_up_method
 
 __all__ = ["Laplace"]
 
@@ -187,12 +187,14 @@ class Laplace(Workload):
         """Compare with residual, boundary, maximum principle and a direct solver."""
         return check_solution(self.parameters, self.grid, read)
 
-    def warm_up(self, device: Device) -> None:  # noqa: ARG002
+    def without_gpu(self) -> str:
+        """Return why the method cannot run on a GPU, or ""."""
+        method = self.parameters.method
+        return f"method {method} has kernels for the CPU only" if self._cycles else ""
+
+    def warm_up(self, device: Device) -> None:
         """Compile the kernels of the method, and of a source that is a field."""
-        if self._cycles:
-            warm_up_cycles(self.parameters.method == "cg")
-        else:
-            warm_up_sweeps(self.parameters.method == "jacobi")
+        warm_up_method(device, self.parameters.method)
         program = parse(self.parameters.source, ("x", "y"))
         if program.constant is None:
             from hpcapp.evaluation import evaluate_grid

@@ -2,12 +2,12 @@
 """Sweeps of one rank's block: when to exchange, what to compute, in what order."""
 
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from hpcapp.workload import Context, Part
+from hpcapp.workloads.laplace.engine import Engine, Region, open_engine
 from hpcapp.workloads.laplace.grid import (
     Grid,
     Lines,
@@ -19,8 +19,6 @@ from hpcapp.workloads.laplace.groups import PASS_LEVELS
 from hpcapp.workloads.laplace.solver import Found
 
 __all__ = ["Sweeper", "padded_shape"]
-
-Region = tuple[int, int, int, int]
 
 
 def padded_shape(shape: Sequence[int], margin: int) -> tuple[int, int]:
@@ -66,26 +64,34 @@ class Sweeper:
         depth: int,
     ) -> None:
         self._ctx, self._grid, self._omega = ctx, grid, omega
+        self._engine: Engine = open_engine(ctx.device)
         self._block = block = ctx.block
         self._margin = margin = depth
         self._levels_a_sweep = 1 if omega is None else 2
         neighbours = ctx.layout.neighbours(ctx.comm.rank)
         self._sides = [other is not None for pair in neighbours for other in pair]
         self._alone = not any(self._sides)
-        shape = padded_shape(block.shape, margin)
+        self._shape = padded_shape(block.shape, margin)
+        first = np.zeros(self._shape)
+        if not block.empty:
+            self._fill(self._own(first), lines)
         count = 2 if omega is None else 1
-        self._arrays = [np.zeros(shape) for _ in range(count)]
-        for array in self._arrays:
-            if not block.empty:
-                self._fill(self._own(array), lines)
+        self._arrays = [self._engine.array(first, again=k > 0) for k in range(count)]
         region = _grown(block, margin)
-        self._source, self._constant = source_block(
+        field, self._constant = source_block(
             source, grid, (0, 0, 0, 0) if block.empty else region
         )
+        self._source = self._engine.array(field)
         wy, wx, ws = grid.weights()
         self._stencil = np.array([wy, wx, ws, ws * self._constant])
         self._halos = [
-            ctx.comm.halo(array, ctx.layout, margin, margin)
+            ctx.comm.halo(
+                self._engine.window(array, self._shape),
+                ctx.layout,
+                margin,
+                margin,
+                self._engine.packing,
+            )
             if not block.empty
             else None
             for array in self._arrays
@@ -103,8 +109,8 @@ class Sweeper:
 
     @property
     def parts(self) -> list[Part]:
-        """The block's values now, a view."""
-        return [Part(self._block, self._own(self._current))]
+        """The block's values now."""
+        return [self._engine.part(self._block, self._current, self._own)]
 
     def more_parts(self) -> dict[str, Any]:
         """Return what else the state holds: nothing."""
@@ -122,25 +128,21 @@ class Sweeper:
 
     def measure(self) -> Found:
         """Return max |residual| and max |u|, boundary included; collective."""
-        from hpcapp.workloads.laplace.kernels import residual_cpu
-
         if not self._fresh:
             self._exchange()
         largest = self._least
         if not self._block.empty:
             ry, rx = 1 / self._grid.dy**2, 1 / self._grid.dx**2
             head = (self._current, self._source, self._constant, ry, rx)
-            bands = self._bands(self._local(self._grid.interior(self._block)))
-            found = self._ctx.device.launch(
-                residual_cpu, [(*head, np.array(band)) for band in bands]
-            )
-            largest = np.max([largest, *found], axis=0).astype(np.int64)
+            region = self._local(self._grid.interior(self._block))
+            found = self._engine.residual(*head, region)
+            largest = np.maximum(largest, found)
         residual, value = self._ctx.comm.max(largest).view(np.float64).tolist()
         return Found(residual, value)
 
     def broken_source(self) -> tuple[int, int] | None:
         """Return row and column of the first source that is no number, or None."""
-        field = self._source
+        field = self._engine.fetch(self._source)
         first, last, start, stop = (0, 0, 0, 0)
         corner = (0, 0)
         if not self._block.empty and field.size:
@@ -160,14 +162,14 @@ class Sweeper:
     # --- arrays
 
     @property
-    def _current(self) -> np.ndarray:
+    def _current(self) -> Any:
         return self._arrays[self._level % len(self._arrays)]
 
     def _own(self, array: np.ndarray) -> np.ndarray:
         if self._block.empty:
             return array
-        m = self._margin
-        return array[m : array.shape[0] - m, m : array.shape[1] - m]
+        m, (ny, nx) = self._margin, self._shape
+        return array[m : ny - m, m : nx - m]
 
     def _fill(self, own: np.ndarray, lines: Lines) -> None:
         # a fresh start is zero inside; a resumed one brings its boundary along
@@ -192,54 +194,37 @@ class Sweeper:
             self._local(self._grid.interior(self._block, levels - 1 - level))
             for level in range(levels)
         ]
-        done = 0
         if not self._alone:
+            first, regions = regions[0], regions[1:]
             if not self._fresh:
                 # the first level's interior needs no halo: it hides the exchange
                 halo.start()
-                inner = self._inner(regions[0])
+                inner = self._inner(first)
                 self._relax([inner])
                 halo.finish()
-                for strip in _rim(regions[0], inner):
+                for strip in _rim(first, inner):
                     self._relax([strip])
             else:
-                self._relax([regions[0]])
+                self._relax([first])
             self._level += 1
-            done = 1
-        if done < levels:
-            self._relax(regions[done:])
-            self._level += levels - done
+        if regions:
+            self._level += self._relax(regions)
         self._fresh = False
 
-    def _relax(self, regions: list[Region]) -> None:
-        """Compute levels without changing the count of levels."""
-        if self._ctx.device.threads == 1:
-            self._launch([regions])
-            return
-        for offset, region in enumerate(regions):
-            self._level += offset
-            self._launch([[band] for band in self._bands(region)])
-            self._level -= offset
+    def _relax(self, regions: list[Region]) -> int:
+        """Compute levels without changing their count; return what to add to it.
 
-    def _launch(self, groups: list[list[Region]]) -> None:
-        from hpcapp.workloads.laplace.kernels import (
-            relax_jacobi_cpu,
-            relax_redblack_cpu,
-        )
-
-        device = self._ctx.device
-        levels = [np.array(group, np.int64) for group in groups if group]
+        That is less than their number where several together have taken values from
+        one array to the other.
+        """
         if self._omega is None:
-            even, odd = self._current, self._arrays[(self._level + 1) % 2]
-            device.launch(
-                relax_jacobi_cpu,
-                [(even, odd, self._source, self._stencil, level) for level in levels],
-            )
-            return
+            now = self._level % 2
+            pair = (self._arrays[now], self._arrays[1 - now])
+            return self._engine.jacobi(*pair, self._source, self._stencil, regions)
         start = self._block.start
         parity = (start[0] + start[1] + self._level) % 2
-        head = (self._current, self._source, self._stencil, self._omega, parity)
-        device.launch(relax_redblack_cpu, [(*head, level) for level in levels])
+        head = (self._current, self._source, self._stencil)
+        return self._engine.redblack(*head, self._omega, parity, regions)
 
     # --- regions
 
@@ -260,12 +245,6 @@ class Sweeper:
         if rows[0] >= rows[1] or columns[0] >= columns[1]:
             return (outer[0], outer[0], outer[2], outer[2])
         return (*rows, *columns)
-
-    def _bands(self, region: Region) -> list[Region]:
-        first, last, start, stop = region
-        threads = min(self._ctx.device.threads, max(1, last - first))
-        cuts = [first + (last - first) * t // threads for t in range(threads + 1)]
-        return [(a, b, start, stop) for a, b in pairwise(cuts)]
 
 
 def _grown(block: Any, margin: int) -> Region:

@@ -5,41 +5,42 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["warm_up_cycles", "warm_up_sweeps"]
+from hpcapp.device import Device
+from hpcapp.workloads.laplace.engine import open_engine
+from hpcapp.workloads.laplace.parameters import CYCLES
+
+__all__ = ["warm_up_method"]
 
 
-def warm_up_sweeps(jacobi: bool) -> None:
-    """Compile the kernels of sweeps.
+def warm_up_method(device: Device, method: str) -> None:
+    """Compile the kernels of a method.
 
     Parameters
     ----------
-    jacobi : bool
-        Jacobi's, else those of over-relaxation.
+    device : Device
+        Where they will run.
+    method : str
+        As in `Parameters`.
     """
-    from hpcapp.workloads.laplace.kernels import (
-        relax_jacobi_cpu,
-        relax_redblack_cpu,
-        residual_cpu,
-    )
-
-    u = np.zeros((4, 4))
-    regions, none = np.array([[1, 2, 1, 2]]), np.empty((0, 0))
-    stencil = np.zeros(4)
-    if jacobi:
-        relax_jacobi_cpu(u, u.copy(), none, stencil, regions)
+    if method in CYCLES:
+        _warm_up_cycles(method == "cg")
     else:
-        relax_redblack_cpu(u, none, stencil, 1.0, 0, regions)
-    residual_cpu(u, none, 0.0, 1.0, 1.0, regions[0])
+        _warm_up_sweeps(device, method == "jacobi")
 
 
-def warm_up_cycles(cg: bool) -> None:
-    """Compile the kernels of multigrid cycles.
+def _warm_up_sweeps(device: Device, jacobi: bool) -> None:
+    engine = open_engine(device)
+    u, other = engine.array(np.zeros((4, 4))), engine.array(np.zeros((4, 4)))
+    f, stencil, region = engine.array(np.empty((0, 0))), np.zeros(4), (1, 2, 1, 2)
+    if jacobi:
+        engine.jacobi(u, other, f, stencil, [region])
+    else:
+        engine.redblack(u, f, stencil, 1.0, 0, [region])
+    engine.residual(u, f, 0.0, 1.0, 1.0, region)
+    engine.packing.warm_up()
 
-    Parameters
-    ----------
-    cg : bool
-        Also those of conjugate gradients, with its sums.
-    """
+
+def _warm_up_cycles(cg: bool) -> None:
     from hpcapp.workloads.laplace.band_kernels import factor_band_cpu, solve_band_cpu
     from hpcapp.workloads.laplace.multigrid_kernels import (
         ascend_cpu,

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: MIT
+"""Sweeps of a block on a GPU."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from hpcapp.decomposition import Block
+from hpcapp.fields import LatePart
+from hpcapp.gpu.packing import OnGpu
+from hpcapp.mpi.packing import Packing
+from hpcapp.workload import Part
+from hpcapp.workloads.laplace.engine import Region
+
+__all__ = ["CudaEngine"]
+
+# columns of an array are a multiple, so that all its rows begin on a cache line
+LINE = 16
+
+# blocks of a grid along its second axis
+MOST = 65535
+
+
+class CudaEngine:
+    """A GPU; see `Engine`.
+
+    Parameters
+    ----------
+    device : CudaDevice
+        The GPU.
+
+    Notes
+    -----
+    Kernels are queued in a stream and nobody waits for them, but for `residual`,
+    `fetch` and whoever wants the values of a part.
+    """
+
+    def __init__(self, device: Any) -> None:
+        self._device, self._stream = device, device.stream()
+        self.packing: Packing = OnGpu(device, self._stream, direct=False)
+
+    def array(self, values: np.ndarray, again: bool = False) -> Any:  # noqa: ARG002
+        """Return a copy on the GPU, its columns rounded up."""
+        ny, nx = values.shape
+        wide = np.zeros((ny, -(-nx // LINE) * LINE))
+        wide[:, :nx] = values
+        return self._device.to_device(wide)
+
+    def window(self, array: Any, shape: tuple[int, int]) -> Any:
+        """Return the columns that are meant."""
+        return array[:, : shape[1]]
+
+    def fetch(self, array: Any) -> np.ndarray:
+        """Return a copy, as wide as the array."""
+        found: np.ndarray = self._device.from_device(array)
+        return found
+
+    def part(
+        self, block: Block, array: Any, own: Callable[[np.ndarray], np.ndarray]
+    ) -> Part:
+        """Return a part that is copied when it is wanted."""
+        return LatePart(block, lambda: own(self.fetch(array)))
+
+    def jacobi(
+        self,
+        even: Any,
+        odd: Any,
+        f: Any,
+        stencil: np.ndarray,
+        regions: Sequence[Region],
+    ) -> int:
+        """Sweep level by level."""
+        from hpcapp.workloads.laplace.cuda_kernels import relax_jacobi_gpu
+
+        weights = tuple(stencil.tolist())
+        for number, region in enumerate(regions):
+            out, u = (even, odd) if number % 2 else (odd, even)
+            self._march(relax_jacobi_gpu, region, out, u, f, weights)
+        return len(regions)
+
+    def redblack(
+        self,
+        u: Any,
+        f: Any,
+        stencil: np.ndarray,
+        omega: float,
+        parity: int,
+        regions: Sequence[Region],
+    ) -> int:
+        """Over-relax level by level."""
+        from hpcapp.workloads.laplace.cuda_kernels import relax_redblack_gpu
+
+        head = (u, f, tuple(stencil.tolist()), float(omega))
+        for number, region in enumerate(regions):
+            colour = (parity + number) % 2
+            self._march(relax_redblack_gpu, region, *head, colour, width=2)
+        return len(regions)
+
+    def residual(
+        self, u: Any, f: Any, constant: float, ry: float, rx: float, region: Region
+    ) -> np.ndarray:
+        """Wait for the maxima."""
+        from hpcapp.workloads.laplace.cuda_kernels import residual_gpu
+
+        largest = self._device.to_device(np.zeros(2, np.int64))
+        head = (largest, u, f, constant, ry, rx)
+        self._march(residual_gpu, region, *head)
+        found: np.ndarray = self._device.from_device(largest)
+        return found
+
+    def _march(
+        self, kernel: Any, region: Region, *arguments: Any, width: int = 1
+    ) -> None:
+        """Queue a kernel whose threads go down pieces of columns."""
+        from hpcapp.workloads.laplace.cuda_kernels import COLUMNS, ROWS
+
+        first, last, start, stop = region
+        threads = 4 if self._device.simulated else COLUMNS
+        across = -(-(stop - start // LINE * LINE) // (threads * width))
+        for low in range(first, last if start < stop else first, MOST * ROWS):
+            high = min(low + MOST * ROWS, last)
+            grid = ((across, -(-(high - low) // ROWS)), threads)
+            piece = (low, high, start, stop)
+            self._device.start(kernel, grid, *arguments, piece, stream=self._stream)
