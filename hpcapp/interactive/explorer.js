@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// A picture to pan (drag) and zoom (wheel, click; with shift: out). One view is under way
-// at a time: what the user wants meanwhile is sent when its picture has come.
+// A picture to pan (drag) and zoom (wheel, click; with shift: out). The imaginary axis
+// points up, that of the mouse down. One view is under way at a time: what the user
+// wants meanwhile is sent when its picture has come.
 function render({ model, el }) {
   const [ny, nx] = model.get("shape");
   const image = document.createElement("img");
@@ -26,7 +27,7 @@ function render({ model, el }) {
     const step = width / nx;
     return [
       re + ((event.clientX - box.left) * nx / box.width - nx / 2) * step,
-      im + ((event.clientY - box.top) * ny / box.height - ny / 2) * step,
+      im - ((event.clientY - box.top) * ny / box.height - ny / 2) * step,
       step,
     ];
   };
@@ -50,7 +51,7 @@ function render({ model, el }) {
     if (Math.abs(dx) + Math.abs(dy) < 5 && !grip.moved) return;
     grip.moved = true;
     const [re, im, width] = grip.view;
-    wanted = [re - dx * width / nx, im - dy * width / nx, width];
+    wanted = [re - dx * width / nx, im + dy * width / nx, width];
     send();
   });
   image.addEventListener("pointerup", (event) => {

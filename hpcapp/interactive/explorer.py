@@ -95,7 +95,9 @@ class Explorer:
     def picture(
         self, center: tuple[float, float], width: float, coarse: int = 1
     ) -> bytes:
-        """Return a view as a PNG image; points that do not escape are black.
+        """Return a view as a PNG image, the imaginary axis upwards.
+
+        Points that do not escape are black.
 
         Parameters
         ----------
@@ -109,7 +111,9 @@ class Explorer:
         """
         from PIL import Image
 
-        image = Image.fromarray(self._colours()[self.counts(center, width, coarse)])
+        colours = self._colours()[self.counts(center, width, coarse)]
+        # rows of a result begin below, those of an image above
+        image = Image.fromarray(np.ascontiguousarray(colours[::-1]))
         image.putpalette(_palette())
         stream = BytesIO()
         image.save(stream, "PNG", compress_level=1)

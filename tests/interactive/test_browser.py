@@ -158,6 +158,11 @@ def test_the_tour_runs_in_a_browser(lab, browser, tmp_path):
     line = wait_for(browser, ".hpcapp-explorer-line")[0].text
     # half of the width of before
     assert "width 1.5, 1000 iterations" in line
+    # 60 pixels left of the middle of 400, and 30 below it, go half of the way there
+    re, im = map(float, line.removeprefix("center ").partition("i")[0].split())
+    step = 3.0 / 400
+    assert re == pytest.approx(-0.5 - 30 * step, abs=2 * step)
+    assert im == pytest.approx(-15 * step, abs=2 * step)
     browser.save_screenshot(str(shots / "explorer.png"))
     assert not browser.find_elements(
         "css selector", '[data-mime-type="application/vnd.jupyter.error"]'

@@ -2,8 +2,10 @@
 """What notebooks show: true to the numbers, whole HTML, nothing of a user unescaped."""
 
 from html.parser import HTMLParser
+from io import BytesIO
 from itertools import pairwise
 
+import numpy as np
 import pytest
 
 from hpcapp.decomposition import Domain, Layout
@@ -15,6 +17,7 @@ from hpcapp.interactive.display import (
     progress_html,
     table_html,
 )
+from hpcapp.interactive.explorer import Explorer
 from hpcapp.interactive.preview import preview
 from hpcapp.interactive.running import Progress
 from hpcapp.interactive.studying import batch_text
@@ -96,6 +99,21 @@ def test_blocks_of_a_picture_cover_it():
 def test_one_axis_is_a_strip():
     page = Whole(layout_svg(Layout.choose(Domain(("x",), (100,)), 4)))
     assert {a["y"] for a in page.all("rect")} == {"0.0"}
+
+
+def test_the_imaginary_axis_of_the_explorer_points_up():
+    image = pytest.importorskip("PIL.Image")
+
+    def escape(config, field):
+        # the lowest row of the plane belongs to the set, the rest escapes at once
+        counts = np.zeros(config["parameters"]["shape"], np.int32)
+        counts[0] = 100
+        return counts
+
+    data = Explorer(escape, (40, 30), 100).picture((0.0, 0.0), 3.0)
+    black = np.array(image.open(BytesIO(data)).convert("L")) == 0
+    assert black[-1].all()
+    assert not black[:-1].any()
 
 
 def test_a_plan_is_a_table_and_text():
