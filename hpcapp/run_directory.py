@@ -14,7 +14,7 @@ from hpcapp.status import Lock
 from hpcapp.store.checkpoints import RESULTS, find_checkpoints, find_result, prune
 from hpcapp.store.reader import load_attributes
 from hpcapp.store.snapshots import SNAPSHOTS
-from hpcapp.trace import TRACE
+from hpcapp.trace import TRACE, earlier_traces
 
 __all__ = [
     "OWN_FILES",
@@ -320,7 +320,8 @@ def _is_run(path: str) -> bool:
 def _own(path: str) -> list[str]:
     # without a run's result a picture of that name is somebody else's
     plotted = _is_run(path) and bool(find_result(path))
-    return [*OWN_FILES, *_leftovers(path), *([PICTURE, REPORT] if plotted else [])]
+    own = [*OWN_FILES, *earlier_traces(path).values(), *_leftovers(path)]
+    return [*own, *([PICTURE, REPORT] if plotted else [])]
 
 
 def _clear_leftovers(path: str) -> None:

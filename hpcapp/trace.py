@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Where the time of a run went, by rank and phase, in one small file beside its result.
 
+A run that goes on leaves another one; those of its earlier starts are kept beside it.
 Collective to write, by plain NumPy to read. Its size is bounded: of each rank a few
 totals, of at most `TRACED` ranks a timeline of at most `PIECES` pieces.
 """
@@ -8,6 +9,7 @@ totals, of at most `TRACED` ranks a timeline of at most `PIECES` pieces.
 import os
 import zipfile
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,10 +22,26 @@ if TYPE_CHECKING:
     from hpcapp.log import Log
     from hpcapp.mpi.comm import Comm
 
-__all__ = ["TRACE", "TRACED", "Trace", "leave_trace", "read_trace", "traced_ranks"]
+__all__ = [
+    "EARLIER",
+    "KEPT",
+    "TRACE",
+    "TRACED",
+    "Trace",
+    "earlier_traces",
+    "leave_trace",
+    "read_trace",
+    "traced_ranks",
+]
 
 TRACE = "trace.npz"
 """The file, in the run directory."""
+
+EARLIER = "trace.*.npz"
+"""Those of earlier starts, numbered from 1, where the run was resumed."""
+
+KEPT = 8
+"""Earlier starts whose files are kept at most: the newest."""
 
 TRACED = 256
 """Ranks whose timelines are kept at most."""
@@ -139,16 +157,46 @@ def _write(directory: str, trace: Trace) -> None:
     temporary = os.path.join(directory, f".{TRACE}.part")
     with open(temporary, "wb") as stream:
         np.savez_compressed(stream, phases=np.array(PHASES), **vars(trace))
+    # a directory is cleared before a new run: what stands there is an earlier start's
+    if os.path.exists(path):
+        earlier = earlier_traces(directory)
+        number = max(earlier, default=0) + 1
+        os.replace(path, os.path.join(directory, EARLIER.replace("*", str(number))))
+        for old in sorted(earlier)[: max(0, len(earlier) + 1 - KEPT)]:
+            os.unlink(os.path.join(directory, earlier[old]))
     os.replace(temporary, path)
 
 
-def read_trace(directory: str) -> Trace | None:
+def earlier_traces(directory: str) -> dict[int, str]:
+    """Return the files of earlier starts of a run, by number.
+
+    Parameters
+    ----------
+    directory : str
+        The run directory.
+
+    Returns
+    -------
+    dict of int to str
+        Names of files, the first start first.
+    """
+    names = [path.name for path in Path(directory).glob(EARLIER)]
+    numbers = (name.split(".")[1] for name in names)
+    found = {
+        int(n): name for n, name in zip(numbers, names, strict=True) if n.isdigit()
+    }
+    return dict(sorted(found.items()))
+
+
+def read_trace(directory: str, name: str = TRACE) -> Trace | None:
     """Return what a run has left of its time.
 
     Parameters
     ----------
     directory : str
         The run directory.
+    name : str
+        Of the file; by default that of the last start.
 
     Returns
     -------
@@ -160,7 +208,7 @@ def read_trace(directory: str) -> Trace | None:
     ResultError
         If the file is damaged, or has other phases.
     """
-    path = os.path.join(directory, TRACE)
+    path = os.path.join(directory, name)
     try:
         with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
             found: dict[str, Any] = {name: file[name] for name in file.files}

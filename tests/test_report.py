@@ -116,6 +116,24 @@ def test_the_page_of_many_ranks_is_small(run):
     assert "Not measured, as was wished." in page.text
 
 
+def test_a_run_that_went_on_tells_of_its_earlier_starts(run):
+    first = made(3)
+    first.seconds[:] = 0
+    first.seconds[1, PHASES.index("compute")] = 61.5
+    (run / TRACE).unlink()
+    _write(str(run), first)
+    _write(str(run), made(2))
+    write_report(str(run), None, {}, limits=False)
+    text = read(run / "report.html").text
+    assert "all above is of its last start alone" in text
+    # cells without anything between them
+    assert "trace.1.npz" + "3" + "0 s" * 2 + "61.5 s" + "0 s" * 3 in text
+    # a damaged one is named
+    (run / "trace.1.npz").write_bytes(b"")
+    with pytest.raises(ResultError, match=r"trace\.1\.npz: is damaged"):
+        write_report(str(run), None, {}, limits=False)
+
+
 def test_a_run_without_trace_has_a_page_without_timelines(run):
     (run / TRACE).unlink()
     write_report(str(run), None, {}, measure_with=measured)

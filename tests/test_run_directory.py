@@ -89,9 +89,11 @@ def test_only_files_of_a_run_are_moved(tmp_path):
     write(path / "picture.png", "mine")
     write(path / "data" / "input.txt", "mine")
     write(path / "crash-0003.json", "of the run")
+    write(path / "trace.2.npz", "of an earlier start")
     take(str(path), force=False, keep=False).lock.release()
     assert contents(path) == {"picture.png": "mine", "data/input.txt": "mine"}
-    assert set(contents(tmp_path / "run.1")) == {*OWN_FILES, "crash-0003.json"}
+    moved = {*OWN_FILES, "crash-0003.json", "trace.2.npz"}
+    assert set(contents(tmp_path / "run.1")) == moved
 
 
 @pytest.mark.parametrize("force", [False, True])

@@ -7,7 +7,16 @@ import pytest
 from hpcapp import clock as clock_module
 from hpcapp.clock import PHASES, PIECES, SHORTEST, Clock
 from hpcapp.errors import ResultError
-from hpcapp.trace import TRACE, TRACED, Trace, _write, read_trace, traced_ranks
+from hpcapp.trace import (
+    KEPT,
+    TRACE,
+    TRACED,
+    Trace,
+    _write,
+    earlier_traces,
+    read_trace,
+    traced_ranks,
+)
 
 
 @pytest.fixture
@@ -98,6 +107,19 @@ def test_a_trace_is_read_as_it_was_written(tmp_path):
     for name, value in vars(trace).items():
         assert np.array_equal(getattr(found, name), value)
     assert [path.name for path in tmp_path.iterdir()] == [TRACE]
+
+
+def test_traces_of_earlier_starts_are_kept_the_newest_of_them(tmp_path):
+    (tmp_path / "trace.mine.npz").write_bytes(b"somebody's")
+    for ranks in range(1, KEPT + 4):
+        _write(str(tmp_path), example(ranks))
+    found = earlier_traces(str(tmp_path))
+    # of the first KEPT + 2 starts; the last one's is the trace of the run
+    assert list(found) == list(range(3, KEPT + 3))
+    for number, name in found.items():
+        assert read_trace(str(tmp_path), name).ranks == number
+    assert read_trace(str(tmp_path)).ranks == KEPT + 3
+    assert (tmp_path / "trace.mine.npz").exists()
 
 
 @pytest.mark.parametrize("data", [b"", b"nothing of the kind", b"PK\3\4"])

@@ -32,7 +32,7 @@ from hpcapp.studies.plot import plot_result
 from hpcapp.studies.results import result_path
 from hpcapp.studies.timeline import draw_bars, draw_timeline, legend, shown_ranks
 from hpcapp.studies.validation import Verdict, problem_of, validate
-from hpcapp.trace import Trace, read_trace
+from hpcapp.trace import Trace, earlier_traces, read_trace
 
 __all__ = ["Facts", "measure", "page", "write_report"]
 
@@ -51,7 +51,9 @@ class Facts:
     attributes : mapping
         Of the result.
     trace : Trace or None
-        None where the run has left none.
+        Of the last start of the run; None where it has left none.
+    earlier : mapping of str to Trace
+        Those of earlier starts, by the name of the file.
     verdict : Verdict
         On the result.
     measured : (mapping, str)
@@ -63,6 +65,7 @@ class Facts:
     path: str
     attributes: Mapping[str, Any]
     trace: Trace | None
+    earlier: Mapping[str, Trace]
     verdict: Verdict
     measured: Measured
     picture: str
@@ -117,7 +120,8 @@ def write_report(
         if limits:
             found = (measure_with or measure)(ranks, folder or ".", environ)
         picture, verdict = _picture(path), validate(path)
-        facts = Facts(path, attributes, read_trace(folder), verdict, found, picture)
+        traces = (read_trace(folder), _earlier(folder))
+        facts = Facts(path, attributes, *traces, verdict, found, picture)
         text = page(facts)
     except (KeyError, TypeError, ValueError) as error:
         raise ResultError(
@@ -138,6 +142,12 @@ def write_report(
     shared = shared_cores(facts.json("hpcapp_layout"))
     times = f"; no times to go by: {shared}" if shared else ""
     return f"{target}: {verdict.word}{why}{times}; open it in a browser"
+
+
+def _earlier(folder: str) -> dict[str, Trace]:
+    names = earlier_traces(folder).values()
+    found = {name: read_trace(folder, name) for name in names}
+    return {name: trace for name, trace in found.items() if trace is not None}
 
 
 def measure(ranks: int, directory: str, environ: Mapping[str, str]) -> Measured:
@@ -274,8 +284,24 @@ def _times(facts: Facts) -> str:
             draw_bars(trace),
             _table(phase_rows(trace), ("phase", *SPREAD, "of it waiting, mean")),
             *(f"<p>{escape(line)}</p>" for line in balance.lines()),
+            _starts(facts.earlier),
         ]
     )
+
+
+def _starts(earlier: Mapping[str, Trace]) -> str:
+    """Return what the starts before the last one took, where there were any."""
+    if not earlier:
+        return ""
+    rows = [
+        (name, str(one.ranks), *(duration(float(s)) for s in one.seconds.max(axis=0)))
+        for name, one in earlier.items()
+    ]
+    note = (
+        "<h3>Earlier starts</h3><p>The run was stopped and went on: all above is of "
+        "its last start alone. Before that the slowest rank of each phase took:</p>"
+    )
+    return note + _table(rows, ("trace", "ranks", *PHASES))
 
 
 SPREAD = ("min", "mean", "max")

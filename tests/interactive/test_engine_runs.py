@@ -14,9 +14,11 @@ import pytest
 import xarray
 
 import hpcapp
+from hpcapp.clock import PHASES
 from hpcapp.errors import ConfigError, LaunchError
 from hpcapp.interactive.orders import EngineError, Stopped
 from hpcapp.studies.compare import compare_results
+from hpcapp.trace import read_trace
 
 ROOT = Path(__file__).parent.parent.parent
 SMALL = ROOT / "configs" / "small"
@@ -38,6 +40,11 @@ def test_a_run_has_the_bits_of_mpirun(session, mpirun, tmp_path, name):
     mine = os.path.dirname(found.encoding["source"])
     assert compare_results(mine, str(tmp_path / "r"), None).equal
     found.close()
+    # for the report, as other runs leave one
+    trace = read_trace(mine)
+    assert trace.ranks == 2
+    assert (trace.seconds[:, PHASES.index("compute")] > 0).all()
+    assert trace.seconds.sum(axis=1).max() < 600
 
 
 def test_runs_have_directories_of_their_own(session):
