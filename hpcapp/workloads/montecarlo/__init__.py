@@ -86,6 +86,12 @@ class MonteCarlo(Workload):
             *(history if self.random else ()),
         )
 
+    def without_gpu(self) -> str:
+        """Return "" for what has CUDA kernels, else what has none."""
+        if self.parameters.estimator == "integral":
+            return "estimator: integral has kernels for the CPU only"
+        return ""
+
     def extendable(self) -> frozenset[str]:
         """Return the number of samples, unless each has a cell of its own."""
         return frozenset({"samples"} if self.random else ())

@@ -94,9 +94,12 @@ class Estimator(ABC):
         """Put what follows from the state."""
 
     def mine(self, ctx: Context, first: int, last: int) -> list[tuple[int, int]]:
-        """Return this rank's share of a range, a piece for each thread."""
+        """Return this rank's share of a range, a piece for each thread.
+
+        On a GPU it is one piece, whose threads are the kernel's affair.
+        """
         a, b = share(first, last, ctx.comm.size, ctx.comm.rank, self.align)
-        threads = ctx.device.threads
+        threads = 1 if ctx.device.name == "cuda" else ctx.device.threads
         pieces = [share(a, b, threads, n, self.align) for n in range(threads)]
         return [piece for piece in pieces if piece[0] < piece[1]]
 

@@ -8,6 +8,7 @@ import numpy as np
 from hpcapp.device import Device
 from hpcapp.fields import Field, State
 from hpcapp.workload import Context
+from hpcapp.workloads.montecarlo import on_gpu
 from hpcapp.workloads.montecarlo.estimator import Estimator, Outcome, root
 
 __all__ = ["Pi", "StratifiedPi"]
@@ -35,7 +36,10 @@ class Pi(Estimator):
         from hpcapp.workloads.montecarlo.kernels import count_inside_cpu
 
         calls = [(a, b, *self.key) for a, b in self.mine(ctx, first, last)]
-        found = sum(ctx.device.launch(count_inside_cpu, calls))
+        if ctx.device.name == "cuda":
+            found = sum(on_gpu.count_inside(ctx.device, *call) for call in calls)
+        else:
+            found = sum(ctx.device.launch(count_inside_cpu, calls))
         total = ctx.comm.sum(np.array([found], np.int64))
         ctx.state["inside"] = np.int64(int(ctx.state["inside"]) + int(total[0]))
 
@@ -53,7 +57,10 @@ class Pi(Estimator):
         """Compile the count."""
         from hpcapp.workloads.montecarlo.kernels import count_inside_cpu
 
-        device.launch(count_inside_cpu, [(0, 3, *self.key)])
+        if device.name == "cuda":
+            on_gpu.count_inside(device, 0, 3, *self.key)
+        else:
+            device.launch(count_inside_cpu, [(0, 3, *self.key)])
 
 
 class StratifiedPi(Pi):
@@ -85,7 +92,11 @@ class StratifiedPi(Pi):
 
         n, state = self.parameters.samples, ctx.state
         calls = [(a, b, n, *self.key) for a, b in self.mine(ctx, first, last)]
-        pairs = [(0, 0), *ctx.device.launch(count_strata_cpu, calls)]
+        if ctx.device.name == "cuda":
+            found = [on_gpu.count_strata(ctx.device, *call) for call in calls]
+        else:
+            found = ctx.device.launch(count_strata_cpu, calls)
+        pairs = [(0, 0), *found]
         total = ctx.comm.sum(np.array(pairs, np.int64).sum(axis=0))
         state["inside"] = np.int64(int(state["inside"]) + int(total[0]))
         state["squares"] = np.int64(int(state["squares"]) + int(total[1]))
@@ -100,4 +111,7 @@ class StratifiedPi(Pi):
         """Compile the count."""
         from hpcapp.workloads.montecarlo.kernels import count_strata_cpu
 
-        device.launch(count_strata_cpu, [(0, 3, 3, *self.key)])
+        if device.name == "cuda":
+            on_gpu.count_strata(device, 0, 3, 3, *self.key)
+        else:
+            device.launch(count_strata_cpu, [(0, 3, 3, *self.key)])

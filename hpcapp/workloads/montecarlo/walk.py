@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from hpcapp.device import Device
 from hpcapp.fields import Field, State
 from hpcapp.workload import Context
+from hpcapp.workloads.montecarlo import on_gpu
 from hpcapp.workloads.montecarlo.estimator import Estimator, Outcome, root
 
 __all__ = ["Walk", "histogram"]
@@ -71,7 +72,11 @@ class Walk(Estimator):
         for a, b in self.mine(ctx, first, last):
             tables = np.zeros((2, self.length + 1), np.int64)
             calls.append((tables[0], tables[1], a, b, *self.key))
-        ctx.device.launch(advance_walkers_cpu, calls)
+        if ctx.device.name == "cuda":
+            for call in calls:
+                on_gpu.advance_walkers(ctx.device, *call)
+        else:
+            ctx.device.launch(advance_walkers_cpu, calls)
         mine = np.zeros((2, self.length + 1), np.int64)
         for squares, ends, *_ in calls:
             mine += np.stack((squares, ends))
@@ -106,7 +111,11 @@ class Walk(Estimator):
         )
 
         tables = np.zeros((2, 2), np.int64)
-        device.launch(advance_walkers_cpu, [(tables[0], tables[1], 0, 1, *self.key)])
+        call = (tables[0], tables[1], 0, 1, *self.key)
+        if device.name == "cuda":
+            on_gpu.advance_walkers(device, *call)
+        else:
+            device.launch(advance_walkers_cpu, [call])
         trace_walkers_cpu(np.empty((1, 2), np.int64), *self.key)
 
     def memory(self, threads: int) -> int:
