@@ -40,6 +40,15 @@ class CudaEngine:
         self._device, self._stream = device, device.stream()
         self.packing: Packing = OnGpu(device, self._stream, direct=False)
 
+    def warm_up(self, jacobi: bool) -> None:
+        """Compile the tiled sweeps and what carries halos."""
+        if jacobi:
+            u, other = (self.array(np.zeros((4, 4))) for _ in range(2))
+            f = self.array(np.empty((0, 0)))
+            regions = [(1, 2, 1, 2)] * 4
+            self._sweep_tiles(other, u, f, (0.0, 0.0, 0.0, 0.0), regions)
+        self.packing.warm_up()
+
     def array(self, values: np.ndarray, again: bool = False) -> Any:  # noqa: ARG002
         """Return a copy on the GPU, its columns rounded up."""
         ny, nx = values.shape
@@ -70,14 +79,54 @@ class CudaEngine:
         stencil: np.ndarray,
         regions: Sequence[Region],
     ) -> int:
-        """Sweep level by level."""
+        """Sweep with some levels in one pass where that pays, else one by one."""
         from hpcapp.workloads.laplace.cuda_kernels import relax_jacobi_gpu
+        from hpcapp.workloads.laplace.tile_cuda_kernels import DEEP
 
         weights = tuple(stencil.tolist())
-        for number, region in enumerate(regions):
-            out, u = (even, odd) if number % 2 else (odd, even)
-            self._march(relax_jacobi_gpu, region, out, u, f, weights)
-        return len(regions)
+        passes = done = 0
+        while done < len(regions):
+            out, u = (even, odd) if passes % 2 else (odd, even)
+            tile = regions[done : done + DEEP]
+            if len(tile) == DEEP and self._pays(tile[-1]):
+                self._sweep_tiles(out, u, f, weights, tile)
+                done += DEEP
+            else:
+                region = regions[done]
+                self._march(relax_jacobi_gpu, region, out, u, f, weights)
+                done += 1
+            passes += 1
+        return passes
+
+    def _tiles(self, region: Region) -> tuple[int, int]:
+        """Return the blocks of a tiled sweep along both axes."""
+        from hpcapp.workloads.laplace.tile_cuda_kernels import DEEP, TALL
+
+        first, last, start, stop = region
+        wide = self._wide - 2 * DEEP
+        return max(0, -(-(stop - start) // wide)), max(0, -(-(last - first) // TALL))
+
+    @property
+    def _wide(self) -> int:
+        from hpcapp.workloads.laplace.tile_cuda_kernels import DEEP, WIDE
+
+        return 2 * DEEP + 8 if self._device.simulated else WIDE
+
+    def _pays(self, region: Region) -> bool:
+        # with fewer blocks parts of the GPU are idle, and the values fit into its cache
+        across, down = self._tiles(region)
+        busy = self._device.gpu.multiprocessors <= across * down
+        return busy and down <= MOST
+
+    def _sweep_tiles(
+        self, out: Any, u: Any, f: Any, weights: Any, regions: Sequence[Region]
+    ) -> None:
+        from hpcapp.workloads.laplace.tile_cuda_kernels import relax_jacobi_tile_gpu
+
+        grid = (self._tiles(regions[-1]), self._wide)
+        numbers = tuple(number for region in regions for number in region)
+        head = (out, u, f, weights, numbers)
+        self._device.start(relax_jacobi_tile_gpu, grid, *head, stream=self._stream)
 
     def redblack(
         self,

@@ -33,6 +33,7 @@ __all__ = [
     "ROWS",
     "SIGNATURES",
     "at",
+    "average",
     "bits",
     "largest_of_block",
     "relax_jacobi_gpu",
@@ -77,7 +78,7 @@ bits = _bits if SIMULATED else libdevice.double_as_longlong
 
 
 @inner
-def _average(
+def average(
     around: float, f: np.ndarray, stencil: Numbers, row: int, column: int
 ) -> Any:
     """Take the source from what the neighbours weigh."""
@@ -123,17 +124,17 @@ def relax_jacobi_gpu(
         around_1 = add(mul(cy, add(here, q)), mul(cx, beside_1))
         around_2 = add(mul(cy, add(p, r)), mul(cx, beside_2))
         around_3 = add(mul(cy, add(q, s)), mul(cx, beside_3))
-        out[uint64(row), uint64(i)] = _average(around_0, f, stencil, row, i)
-        out[uint64(row + 1), uint64(i)] = _average(around_1, f, stencil, row + 1, i)
-        out[uint64(row + 2), uint64(i)] = _average(around_2, f, stencil, row + 2, i)
-        out[uint64(row + 3), uint64(i)] = _average(around_3, f, stencil, row + 3, i)
+        out[uint64(row), uint64(i)] = average(around_0, f, stencil, row, i)
+        out[uint64(row + 1), uint64(i)] = average(around_1, f, stencil, row + 1, i)
+        out[uint64(row + 2), uint64(i)] = average(around_2, f, stencil, row + 2, i)
+        out[uint64(row + 3), uint64(i)] = average(around_3, f, stencil, row + 3, i)
         above, here = r, s
         row += 4
     while row < last:
         below = at(u, row + 1, i)
         beside = add(at(u, row, i - 1), at(u, row, i + 1))
         around = add(mul(cy, add(above, below)), mul(cx, beside))
-        out[uint64(row), uint64(i)] = _average(around, f, stencil, row, i)
+        out[uint64(row), uint64(i)] = average(around, f, stencil, row, i)
         above, here = here, below
         row += 1
 
@@ -153,12 +154,14 @@ def relax_redblack_gpu(
     ----------
     u : float64[ny, nx]
         Modified.
-    f, stencil, region : object
+    f, stencil : object
         See the top of the module.
     omega : float
         Relaxation factor, 0 < omega < 2.
     parity : int
         0 or 1: points whose local row + column + parity is even are written.
+    region : tuple of int
+        Where.
 
     Notes
     -----
@@ -176,7 +179,7 @@ def relax_redblack_gpu(
             old = at(u, row, i)
             around = mul(cy, add(at(u, row - 1, i), at(u, row + 1, i)))
             beside = add(at(u, row, i - 1), at(u, row, i + 1))
-            new = _average(add(around, mul(cx, beside)), f, stencil, row, i)
+            new = average(add(around, mul(cx, beside)), f, stencil, row, i)
             u[uint64(row), uint64(i)] = add(old, mul(omega, sub(new, old)))
 
 
@@ -225,12 +228,14 @@ def residual_gpu(
         Modified: bit patterns of max |(N + S - 2u) ry + (E + W - 2u) rx - f| and of
         max |u|, if they are larger than what stands there. They order like the
         numbers, with NaN above all.
-    u, f, region : object
+    u, f : object
         See the top of the module.
     constant : float
         The constant source.
     ry, rx : float
         1 / dy**2 and 1 / dx**2.
+    region : tuple of int
+        Where.
 
     Notes
     -----

@@ -28,6 +28,16 @@ class Engine(Protocol):
 
     packing: Packing
 
+    def warm_up(self, jacobi: bool) -> None:
+        """Compile what the other functions use on larger blocks only.
+
+        Parameters
+        ----------
+        jacobi : bool
+            For Jacobi's method, else for over-relaxation.
+        """
+        ...
+
     def array(self, values: np.ndarray, again: bool = False) -> Any:
         """Return an array with these values: float64[ny, nx].
 
@@ -115,6 +125,9 @@ class CpuEngine:
 
     def __init__(self, device: Device) -> None:
         self._device = device
+
+    def warm_up(self, jacobi: bool) -> None:
+        """Do nothing: there is no more."""
 
     def array(self, values: np.ndarray, again: bool = False) -> np.ndarray:
         """Return the values, or a copy."""

@@ -37,7 +37,7 @@ def _warm_up_sweeps(device: Device, jacobi: bool) -> None:
     else:
         engine.redblack(u, f, stencil, 1.0, 0, [region])
     engine.residual(u, f, 0.0, 1.0, 1.0, region)
-    engine.packing.warm_up()
+    engine.warm_up(jacobi)
 
 
 def _warm_up_cycles(cg: bool) -> None:
