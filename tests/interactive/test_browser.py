@@ -164,6 +164,10 @@ def test_the_tour_runs_in_a_browser(lab, browser, tmp_path):
     assert re == pytest.approx(-0.5 - 30 * step, abs=2 * step)
     assert im == pytest.approx(-15 * step, abs=2 * step)
     browser.save_screenshot(str(shots / "explorer.png"))
+    # every cell has run, and none has failed
+    prompts = wait_for(browser, ".jp-Notebook .jp-CodeCell .jp-InputPrompt")
+    shown = [prompt.text for prompt in prompts]
+    assert shown == [f"[{number}]:" for number in range(1, len(shown) + 1)]
     assert not browser.find_elements(
         "css selector", '[data-mime-type="application/vnd.jupyter.error"]'
     )

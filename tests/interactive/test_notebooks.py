@@ -2,7 +2,9 @@
 """The notebooks run from top to bottom, and check their own answers."""
 
 import os
+import shutil
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,9 @@ NOTEBOOKS = sorted((ROOT / "launch" / "notebooks").glob("*.ipynb"))
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_runs(path, tmp_path, monkeypatch):
     pytest.importorskip("jupyterlab", reason="the extra notebook is not installed")
+    browser = all(map(shutil.which, ("chromium", "chromedriver")))
+    if path.stem == "tour" and browser and find_spec("selenium"):
+        pytest.skip("all its cells are run in a browser, by test_browser.py")
     nbformat = pytest.importorskip("nbformat")
     nbclient = pytest.importorskip("nbclient")
     if not Path(sys.executable).with_name("mpirun").exists():
