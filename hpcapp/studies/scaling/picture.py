@@ -22,6 +22,8 @@ LEGEND: dict[str, Any] = {
     "edgecolor": "none",
     "loc": "upper left",
 }
+# letters of a small line that fit into the width
+WIDE = 160
 COLOURS = ("#3b528b", "#d95f02", "#1b9e77", "#7570b3", "#e7298a", "#66a61e")
 PARTS = (
     ("compute", "#3b528b"),
@@ -65,9 +67,9 @@ def draw_study(
     figure.text(0.02, 0.885, below, fontsize=12.5, color=GREY, **plain)
     verdict = _verdict(figures)
     small: dict[str, Any] = {**plain, "fontsize": 10, "color": GREY}
-    figure.text(0.02, 0.055, textwrap.shorten(verdict, 180), **small)
+    figure.text(0.02, 0.055, textwrap.shorten(verdict, WIDE), **small)
     where = f"on {about.machine}, {about.date[:10]}"
-    figure.text(0.02, 0.02, textwrap.shorten(where, 180), **small)
+    figure.text(0.02, 0.02, textwrap.shorten(where, WIDE), **small)
     figure.savefig(path, dpi=105, pil_kwargs={"optimize": True})
 
 
