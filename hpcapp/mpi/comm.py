@@ -388,7 +388,8 @@ class Comm:
         result = np.empty_like(values)
         with self.clock.phase("reduce"):
             if self.crowded:
-                settle([self.raw.Iallreduce(values, result, operation)], True)
+                request = self.raw.Iallreduce(values, result, operation)
+                settle([request], True, idle=True)
             else:
                 self.raw.Allreduce(values, result, operation)
         return result

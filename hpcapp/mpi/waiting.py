@@ -13,12 +13,12 @@ __all__ = ["settle"]
 # longer pauses add up
 PAUSE = 1e-4
 
-# a rank with nothing to do looks less and less often, so that it costs others nothing:
-# a wait becomes a sixteenth longer
-LONGEST = 0.01
+# an idle rank looks less and less often, so that it costs others little: its wait
+# becomes an eighth longer, by 2 ms at most
+LONGEST = 0.002
 
 
-def settle(requests: Sequence[Any], crowded: bool) -> None:
+def settle(requests: Sequence[Any], crowded: bool, idle: bool = False) -> None:
     """Wait until all requests are complete.
 
     Parameters
@@ -28,10 +28,13 @@ def settle(requests: Sequence[Any], crowded: bool) -> None:
     crowded : bool
         Whether ranks share cores. A library waits by looking again and again, which
         takes the core from the rank that is waited for; then this rank sleeps.
+    idle : bool
+        Whether this rank may have nothing to do for long, as before a reduction.
     """
     if not crowded:
         MPI.Request.Waitall(requests)
         return
     begun = time.monotonic()
     while not MPI.Request.Testall(requests):
-        time.sleep(min(PAUSE + (time.monotonic() - begun) / 16, LONGEST))
+        longer = (time.monotonic() - begun) / 8 if idle else 0.0
+        time.sleep(min(PAUSE + longer, LONGEST))
