@@ -317,6 +317,23 @@ class CudaDevice(Device):
             most = waves * self.gpu.multiprocessors
         return max(1, min(most, -(-points // threads))), threads
 
+    def cover_blocks(self, tasks: int, threads: int = 256) -> tuple[int, int]:
+        """Return blocks and threads for a kernel whose blocks take tasks in turn.
+
+        Parameters
+        ----------
+        tasks : int
+            What there is to do for blocks.
+        threads : int
+            Of a block, on hardware.
+
+        Returns
+        -------
+        (int, int)
+            As from `cover`.
+        """
+        return self.cover(tasks * threads, threads)
+
     @property
     def free_memory(self) -> int:
         """Bytes that are free on the GPU, for all who share it."""

@@ -7,7 +7,7 @@ that rounds once, which changes bits; what is written ``mul.rn.f64`` it leaves a
 fused: for integers, comparisons, division, square root and the change of sign.
 
 `widen` multiplies two words of 32 bits in one instruction, where a product of 64 bits
-may take three.
+may take three; `bits_of` are those of a double, as int64.
 
 Functions inside of kernels are decorated with `inner`: they become part of the kernel
 before types are known, so that a kernel is compiled without a driver.
@@ -23,7 +23,7 @@ from numba.cuda import libdevice
 from numba.cuda.core import config
 from numba.cuda.extending import intrinsic
 
-__all__ = ["SIMULATED", "add", "inner", "kernel", "mul", "sub", "widen"]
+__all__ = ["SIMULATED", "add", "bits_of", "inner", "kernel", "mul", "sub", "widen"]
 
 SIMULATED = bool(config.ENABLE_CUDASIM)
 """Whether kernels run in Numba's simulator, in Python."""
@@ -75,11 +75,18 @@ def _mul(a: float, b: float) -> float:
     return float(a) * float(b)
 
 
+def _bits_of(a: float) -> Any:
+    return np.float64(a).view(np.int64)
+
+
 def _product(a: Any, b: Any) -> Any:
     return np.uint64(a) * np.uint64(b)
 
 
 # the simulator has no such functions
 add: Callable[[float, float], float] = _add if SIMULATED else libdevice.dadd_rn
+bits_of: Callable[[float], Any] = (
+    _bits_of if SIMULATED else libdevice.double_as_longlong
+)
 widen: Callable[[Any, Any], Any] = _product if SIMULATED else _widen
 mul: Callable[[float, float], float] = _mul if SIMULATED else libdevice.dmul_rn

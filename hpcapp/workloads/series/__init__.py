@@ -61,6 +61,12 @@ class Series(Workload):
             Field("error_bound", (), "1", bound),
         )
 
+    def without_gpu(self) -> str:
+        """Return "" for what has CUDA kernels, else what has none."""
+        if self.parameters.name == "midpoint":
+            return "name: midpoint has kernels for the CPU only"
+        return ""
+
     def extendable(self) -> frozenset[str]:
         """Return the number of terms, where that changes none of them."""
         return frozenset({"terms"} if self._has_limit else ())

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpcapp.device import Device
+from hpcapp.workloads.series import on_gpu
 from hpcapp.workloads.series.match import match_table
 from hpcapp.workloads.series.summation import Share, Summation, collect_bins
 
@@ -65,6 +66,11 @@ class Kempner(Summation):
         """Return the exact sum of a share of the terms."""
         from hpcapp.workloads.series.kernels import BINS, add_reciprocals_cpu
 
+        if device.name == "cuda":
+            numbers = share.numbers(PIECE)
+            return collect_bins(
+                on_gpu.add_reciprocals(device, self._tables, numbers), SHIFT
+            )
         shares = share.split(device.threads)
         bins = np.zeros((len(shares), BINS, 2), np.int64)
         calls = [

@@ -21,6 +21,7 @@ __all__ = [
     "TURN_BITS",
     "add_cosines_cpu",
     "add_reciprocals_cpu",
+    "fill_angles_cpu",
     "fill_midpoints_cpu",
 ]
 
@@ -201,6 +202,35 @@ def add_cosines_cpu(
                 )
                 bins[j, 0] += total & _LOW_32
                 bins[j, 1] += total >> 32
+            at_high, at_low = _turn(at_high, at_low, turns[1])
+        high, low = _turn(high, low, turns[2])
+
+
+@_jit
+def fill_angles_cpu(
+    angles: np.ndarray, turns: np.ndarray, start: int, blocks: int
+) -> None:
+    """Write cosine and sine of each block's first angle, for a GPU to go on from.
+
+    Parameters
+    ----------
+    angles : float64[n, 2]
+        Written: those of the blocks of some pieces, one piece after the other. About
+        40 ns a block; free of races between calls with different parts.
+    turns : int64[3, 2]
+        As for `add_cosines_cpu`.
+    start : int
+        Piece of the share that the first block belongs to, counted from 0.
+    blocks : int
+        Of a piece.
+    """
+    high, low = turns[0, 0], turns[0, 1]
+    for _ in range(start):
+        high, low = _turn(high, low, turns[2])
+    for first in range(0, len(angles), blocks):
+        at_high, at_low = high, low
+        for n in range(first, min(first + blocks, len(angles))):
+            angles[n, 0], angles[n, 1] = _cosine_sine(at_high)
             at_high, at_low = _turn(at_high, at_low, turns[1])
         high, low = _turn(high, low, turns[2])
 

@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpcapp import reduction
+from hpcapp.decomposition import part_of
 from hpcapp.device import Device
+from hpcapp.workloads.series import on_gpu
 from hpcapp.workloads.series.angles import BITS, cosines_and_sines, turn_of
 from hpcapp.workloads.series.summation import Share, Summation, collect_bins
 
@@ -54,6 +56,10 @@ class Trigonometric(Summation):
         """Return the exact sum of a share of the terms."""
         from hpcapp.workloads.series.kernels import BINS, add_cosines_cpu
 
+        if device.name == "cuda":
+            facts = self._table, self._angles(device, share), share.numbers(PIECE)
+            total = collect_bins(on_gpu.add_cosines(device, *facts), SHIFT)
+            return reduction.merge(total, self._add_first(share))
         shares = share.split(device.threads)
         bins = np.zeros((len(shares), BINS, 2), np.int64)
         calls = [
@@ -63,6 +69,25 @@ class Trigonometric(Summation):
         device.launch(add_cosines_cpu, calls)
         total = collect_bins(bins.sum(axis=0), SHIFT)
         return reduction.merge(total, self._add_first(share))
+
+    def _angles(self, device: Device, share: Share) -> NDArray[np.float64]:
+        """Return cosine and sine of all blocks of a share, made by the CPU's threads.
+
+        A GPU has a cosine of its own, with other bits. 16 bytes for 256 terms.
+        """
+        from hpcapp.workloads.series.kernels import BLOCK, fill_angles_cpu
+
+        span, step = share.end - share.first(PIECE) * PIECE, share.parts * PIECE
+        pieces, blocks = max(0, -(-span // step)), PIECE // BLOCK
+        angles = np.empty((pieces * blocks, 2))
+        turns = self._turns(share)
+        calls = []
+        for n in range(device.threads):
+            first, last = part_of(pieces, device.threads, n)
+            part = angles[first * blocks : last * blocks]
+            calls.append((part, turns, first, blocks))
+        device.launch(fill_angles_cpu, calls)
+        return angles
 
     def _turns(self, share: Share) -> NDArray[np.int64]:
         from hpcapp.workloads.series.kernels import BLOCK, TURN_BITS
