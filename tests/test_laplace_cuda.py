@@ -12,7 +12,7 @@ def test_methods_without_cuda_kernels_say_so():
         parameters = Laplace.Parameters(method=method)
         return Laplace(parameters, Run()).without_gpu()
 
-    assert [reason(method) for method in ("jacobi", "sor")] == ["", ""]
+    assert {reason(method) for method in ("jacobi", "sor", "multigrid")} == {""}
     assert reason("cg") == "method cg has kernels for the CPU only"
 
 

@@ -8,18 +8,12 @@ import numpy as np
 
 from hpcapp.decomposition import Block
 from hpcapp.fields import LatePart
-from hpcapp.gpu.packing import OnGpu
 from hpcapp.mpi.packing import Packing
 from hpcapp.workload import Part
+from hpcapp.workloads.laplace.cuda_queue import LINE, MOST, Queue
 from hpcapp.workloads.laplace.engine import Region
 
 __all__ = ["CudaEngine"]
-
-# columns of an array are a multiple, so that all its rows begin on a cache line
-LINE = 16
-
-# blocks of a grid along its second axis
-MOST = 65535
 
 
 class CudaEngine:
@@ -37,8 +31,8 @@ class CudaEngine:
     """
 
     def __init__(self, device: Any) -> None:
-        self._device, self._stream = device, device.stream()
-        self.packing: Packing = OnGpu(device, self._stream, direct=False)
+        self._device, self._queue = device, Queue(device)
+        self.packing: Packing = self._queue.packing
 
     def warm_up(self, jacobi: bool) -> None:
         """Compile the tiled sweeps and what carries halos."""
@@ -93,7 +87,7 @@ class CudaEngine:
                 done += DEEP
             else:
                 region = regions[done]
-                self._march(relax_jacobi_gpu, region, out, u, f, weights)
+                self._queue.march(relax_jacobi_gpu, region, out, u, f, weights)
                 done += 1
             passes += 1
         return passes
@@ -126,7 +120,9 @@ class CudaEngine:
         grid = (self._tiles(regions[-1]), self._wide)
         numbers = tuple(number for region in regions for number in region)
         head = (out, u, f, weights, numbers)
-        self._device.start(relax_jacobi_tile_gpu, grid, *head, stream=self._stream)
+        self._device.start(
+            relax_jacobi_tile_gpu, grid, *head, stream=self._queue.stream
+        )
 
     def redblack(
         self,
@@ -143,32 +139,17 @@ class CudaEngine:
         head = (u, f, tuple(stencil.tolist()), float(omega))
         for number, region in enumerate(regions):
             colour = (parity + number) % 2
-            self._march(relax_redblack_gpu, region, *head, colour, width=2)
+            self._queue.march(relax_redblack_gpu, region, *head, colour, width=2)
         return len(regions)
 
     def residual(
         self, u: Any, f: Any, constant: float, ry: float, rx: float, region: Region
     ) -> np.ndarray:
         """Wait for the maxima."""
-        from hpcapp.workloads.laplace.cuda_kernels import residual_gpu
+        from hpcapp.workloads.laplace.norm_cuda_kernels import residual_gpu
 
         largest = self._device.to_device(np.zeros(2, np.int64))
         head = (largest, u, f, constant, ry, rx)
-        self._march(residual_gpu, region, *head)
+        self._queue.march(residual_gpu, region, *head)
         found: np.ndarray = self._device.from_device(largest)
         return found
-
-    def _march(
-        self, kernel: Any, region: Region, *arguments: Any, width: int = 1
-    ) -> None:
-        """Queue a kernel whose threads go down pieces of columns."""
-        from hpcapp.workloads.laplace.cuda_kernels import COLUMNS, ROWS
-
-        first, last, start, stop = region
-        threads = 4 if self._device.simulated else COLUMNS
-        across = -(-(stop - start // LINE * LINE) // (threads * width))
-        for low in range(first, last if start < stop else first, MOST * ROWS):
-            high = min(low + MOST * ROWS, last)
-            grid = ((across, -(-(high - low) // ROWS)), threads)
-            piece = (low, high, start, stop)
-            self._device.start(kernel, grid, *arguments, piece, stream=self._stream)

@@ -23,7 +23,7 @@ region : (int, int, int, int)
 from typing import Any
 
 import numpy as np
-from numba import cuda, int64, uint64
+from numba import cuda, uint64
 from numba.cuda import libdevice
 
 from hpcapp.gpu.kernels import SIMULATED, add, inner, kernel, mul, sub
@@ -35,16 +35,14 @@ __all__ = [
     "at",
     "average",
     "bits",
-    "largest_of_block",
     "relax_jacobi_gpu",
     "relax_redblack_gpu",
-    "residual_gpu",
 ]
 
 # rows that a thread marches down: of 16 rows 18 are read, two of them from the cache
 ROWS = 16
 
-# threads of a block where they reduce; a power of two
+# threads of a block
 COLUMNS = 128
 
 _ARRAY, _NUMBERS = "float64[:,::1]", "UniTuple(float64, 4)"
@@ -53,9 +51,6 @@ SIGNATURES = {
     "relax_jacobi_gpu": f"void({_ARRAY}, {_ARRAY}, {_ARRAY}, {_NUMBERS}, {_REGION})",
     "relax_redblack_gpu": (
         f"void({_ARRAY}, {_ARRAY}, {_NUMBERS}, float64, int64, {_REGION})"
-    ),
-    "residual_gpu": (
-        f"void(int64[::1], {_ARRAY}, {_ARRAY}, float64, float64, float64, {_REGION})"
     ),
 }
 
@@ -181,87 +176,3 @@ def relax_redblack_gpu(
             beside = add(at(u, row, i - 1), at(u, row, i + 1))
             new = average(add(around, mul(cx, beside)), f, stencil, row, i)
             u[uint64(row), uint64(i)] = add(old, mul(omega, sub(new, old)))
-
-
-@inner
-def largest_of_block(scratch: np.ndarray, value: int, thread: int, count: int) -> Any:
-    """Return the largest value of the threads of a block, to its first thread.
-
-    Parameters
-    ----------
-    scratch : int64[COLUMNS]
-        Shared memory.
-    value : int
-        Of this thread.
-    thread, count : int
-        Its number, and how many there are: a power of two.
-    """
-    scratch[thread] = value
-    cuda.syncthreads()
-    half = count >> 1
-    while half > 0:
-        if thread < half:
-            scratch[thread] = max(scratch[thread], scratch[thread + half])
-        cuda.syncthreads()
-        half >>= 1
-    found = scratch[0]
-    # nobody may write the next value before all have read this one
-    cuda.syncthreads()
-    return found
-
-
-@kernel
-def residual_gpu(
-    largest: np.ndarray,
-    u: np.ndarray,
-    f: np.ndarray,
-    constant: float,
-    ry: float,
-    rx: float,
-    region: Region,
-) -> None:
-    """Find the largest residual and the largest value of a region.
-
-    Parameters
-    ----------
-    largest : int64[2]
-        Modified: bit patterns of max |(N + S - 2u) ry + (E + W - 2u) rx - f| and of
-        max |u|, if they are larger than what stands there. They order like the
-        numbers, with NaN above all.
-    u, f : object
-        See the top of the module.
-    constant : float
-        The constant source.
-    ry, rx : float
-        1 / dy**2 and 1 / dx**2.
-    region : tuple of int
-        Where.
-
-    Notes
-    -----
-    8 bytes of memory traffic a point, 16 with a source field; 10 flops. A maximum
-    does not depend on the order in which it is taken. Blocks are one thread high.
-    """
-    scratch = cuda.shared.array(COLUMNS, int64)
-    thread = cuda.threadIdx.x
-    i = region[2] // 16 * 16 + cuda.blockIdx.x * cuda.blockDim.x + thread
-    residual, value = int64(0), int64(0)
-    first = region[0] + cuda.blockIdx.y * ROWS
-    last = min(first + ROWS, region[1])
-    if region[2] <= i < region[3] and first < last:
-        above, here = at(u, first - 1, i), at(u, first, i)
-        for row in range(first, last):
-            below = at(u, row + 1, i)
-            twice = mul(2.0, here)
-            across = mul(sub(add(above, below), twice), ry)
-            beside = sub(add(at(u, row, i + 1), at(u, row, i - 1)), twice)
-            left = add(across, mul(beside, rx))
-            left = sub(left, constant if f.size == 0 else at(f, row, i))
-            residual = max(residual, bits(abs(left)))
-            value = max(value, bits(abs(here)))
-            above, here = here, below
-    residual = largest_of_block(scratch, residual, thread, cuda.blockDim.x)
-    value = largest_of_block(scratch, value, thread, cuda.blockDim.x)
-    if thread == 0:
-        cuda.atomic.max(largest, 0, residual)
-        cuda.atomic.max(largest, 1, value)

@@ -8,6 +8,8 @@ import numpy as np
 
 from hpcapp.decomposition import Block
 from hpcapp.device import Device
+from hpcapp.mpi.packing import ON_HOST, Packing
+from hpcapp.workload import Part, State
 from hpcapp.workloads.laplace.levels import LevelShape
 from hpcapp.workloads.laplace.poisson import Poisson
 from hpcapp.workloads.laplace.tiling import Tiling
@@ -24,6 +26,7 @@ __all__ = [
     "Level",
     "exchange_margin",
     "join_rows",
+    "load_right_side",
     "local_unknowns",
     "natural_view",
     "padded",
@@ -67,10 +70,17 @@ class Level:
     constant : float or None
         Right-hand side where it is the same everywhere: needs no array.
 
+    Attributes
+    ----------
+    packing : Packing
+        How pieces of its arrays travel.
+
     Notes
     -----
     Arrays are float64[ny, 2, nx / 2], with split rows (see `row_kernels`).
     """
+
+    packing: Packing = ON_HOST
 
     def __init__(
         self, comm: "Comm", device: Device, shape: LevelShape, constant: float | None
@@ -78,21 +88,23 @@ class Level:
         self.shape, self.device = shape, device
         self.block = block = shape.tiling.block(comm.rank)
         self.active = not block.empty
-        self.u = self.f = np.zeros((0, 0, 0))
+        self.u: Any = np.zeros((0, 0, 0))
+        self.f: Any = np.zeros((0, 0, 0))
         self.constant = 0.0 if constant is None else constant
         self._exchanges: list[Any] = []
         if not self.active:
             return
-        self.u = zeros(block)
+        self.u = self.zeros(block)
         if constant is None:
-            self.f = zeros(block)
+            self.f = self.zeros(block)
         self.start = (block.start[0] - MARGIN, block.start[1] - MARGIN)
         self.place = self._place()
         pairs = [(self.u, MARGIN), (self.u, REACH)]
         if constant is None:
             pairs.append((self.f, MARGIN))
         self._exchanges = [
-            exchange_margin(comm, array, shape.tiling, depth) for array, depth in pairs
+            exchange_margin(comm, array, shape.tiling, depth, self.packing)
+            for array, depth in pairs
         ]
 
     def _place(self) -> tuple[Any, ...]:
@@ -109,6 +121,31 @@ class Level:
     def natural(self) -> np.ndarray:
         """The block's values while rows are in natural order: a view."""
         return natural_view(self.u, self.block)
+
+    def zeros(self, block: Block) -> Any:
+        """Return the array of a block and its margin, in the memory of the level."""
+        return zeros(block)
+
+    def fetch(self, array: Any) -> np.ndarray:
+        """Return the values of an array."""
+        found: np.ndarray = array
+        return found
+
+    def restore(self, state: State) -> bool:
+        """Set the block's values to saved ones, in natural order, if there are any."""
+        return state.read("u", self.block, self.natural)
+
+    def part(self) -> Part:
+        """Return the block's values, while rows are in natural order."""
+        return Part(self.block, self.natural)
+
+    def split(self) -> None:
+        """Bring rows from natural order into that of the kernels."""
+        split_rows(self, self.u)
+
+    def clear(self) -> None:
+        """Set all values to 0."""
+        self.u.fill(0.0)
 
     # --- exchanges
 
@@ -139,13 +176,7 @@ class Level:
         """Set right-hand side and given boundary values; nothing else is meant."""
         if not self.active:
             return
-        axes = self.shape.axes
-        for start in range(0, len(self.f), ROWS):
-            rows = self.f[start : start + ROWS]
-            found = np.empty((len(rows), 2 * rows.shape[2]))
-            corner = (self.start[0] + start, self.start[1])
-            problem.write_right_side(found, axes, corner)
-            rows[:, 0], rows[:, 1] = found[:, 0::2], found[:, 1::2]
+        load_right_side(self.f, problem, self.shape.axes, self.start)
         self.load_sides(problem)
 
     def load_sides(self, problem: Poisson, natural: bool = False) -> None:
@@ -259,6 +290,17 @@ class Level:
         return np.array([max(self.device.launch(largest_cpu, calls))], np.int64)
 
 
+def load_right_side(
+    f: np.ndarray, problem: Poisson, axes: Any, corner: tuple[int, int]
+) -> None:
+    """Write a level's right-hand side: `f` has split rows and begins at a corner."""
+    for start in range(0, len(f), ROWS):
+        rows = f[start : start + ROWS]
+        found = np.empty((len(rows), 2 * rows.shape[2]))
+        problem.write_right_side(found, axes, (corner[0] + start, corner[1]))
+        rows[:, 0], rows[:, 1] = found[:, 0::2], found[:, 1::2]
+
+
 def split_rows(level: Level, array: np.ndarray) -> None:
     """Bring rows of a block's array from natural order into that of the kernels."""
     from hpcapp.workloads.laplace.row_kernels import split_rows_cpu
@@ -296,7 +338,7 @@ def padded(block: Block) -> tuple[int, int, int]:
     return (ny + 2 * MARGIN, 2, (nx + 2 * MARGIN + 1) // 2)
 
 
-def piece(array: np.ndarray, whole: Block, part: Block) -> np.ndarray:
+def piece(array: Any, whole: Block, part: Block) -> Any:
     """Return the points of `part`, which begins at an even column, as a view.
 
     Parameters
@@ -321,7 +363,13 @@ def local_unknowns(axes: Any, block: Block, grow: int = 0) -> Region:
     return (found[0], found[1], found[2], found[3])
 
 
-def exchange_margin(comm: "Comm", array: np.ndarray, tiling: Tiling, depth: int) -> Any:
+def exchange_margin(
+    comm: "Comm",
+    array: Any,
+    tiling: Tiling,
+    depth: int,
+    packing: Packing = ON_HOST,
+) -> Any:
     """Return the exchange of a margin, corners included, in one round.
 
     Parameters
@@ -334,9 +382,12 @@ def exchange_margin(comm: "Comm", array: np.ndarray, tiling: Tiling, depth: int)
         The blocks.
     depth : int
         Points of the margin, even.
+    packing : Packing
+        How pieces of the array travel.
     """
     whole, strips = tiling.block(comm.rank), tiling.strips(comm.rank, depth)
     return comm.moves(
         [(strip.rank, piece(array, whole, strip.sent)) for strip in strips],
         [(strip.rank, piece(array, whole, strip.received)) for strip in strips],
+        packing,
     )

@@ -3,6 +3,7 @@
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -11,8 +12,8 @@ from hpcapp.decomposition import Layout
 from hpcapp.workload import Context, Part
 from hpcapp.workloads.laplace.axis import Axis
 from hpcapp.workloads.laplace.grid import first_broken
-from hpcapp.workloads.laplace.level import MARGIN, POST, PRE, Level, padded, split_rows
-from hpcapp.workloads.laplace.levels import build_levels
+from hpcapp.workloads.laplace.level import MARGIN, POST, PRE, Level, padded
+from hpcapp.workloads.laplace.levels import LevelShape, build_levels
 from hpcapp.workloads.laplace.poisson import Poisson
 from hpcapp.workloads.laplace.solver import Found
 from hpcapp.workloads.laplace.transfer import Transfer
@@ -67,14 +68,7 @@ class Cycles:
         self._problem, self._comm = problem, ctx.comm
         least = max(joined, MARGIN)
         shapes = build_levels(problem.axes, ctx.layout, least, workers)
-        self.levels = [
-            Level(ctx.comm, ctx.device, shape, None if number else constant)
-            for number, shape in enumerate(shapes)
-        ]
-        self.transfers = [
-            Transfer(ctx.comm, fine, coarse)
-            for fine, coarse in zip(self.levels[:-1], self.levels[1:], strict=True)
-        ]
+        self.levels, self.transfers = _build(ctx, shapes, constant)
         self._direct = _Direct(self.levels[-1])
 
     def updates(self, number: int) -> float:
@@ -95,7 +89,7 @@ class Cycles:
         for number in range(len(self.levels) - 1, -1, -1):
             level = self.levels[number]
             if number > 0:
-                level.u.fill(0.0)
+                level.clear()
                 level.load(self._problem)
             if number + 1 == len(self.levels):
                 self._direct.solve()
@@ -126,7 +120,7 @@ class Cycles:
             return
         transfer, coarse = self.transfers[number], self.levels[number + 1]
         transfer.descend()
-        coarse.u.fill(0.0)
+        coarse.clear()
         coarse.exchange_right_side()
         self.cycle(number + 1)
         coarse.exchange_near()
@@ -139,6 +133,22 @@ class Cycles:
             level.close()
         for transfer in self.transfers:
             transfer.close()
+
+
+def _build(
+    ctx: Context, shapes: Sequence[LevelShape], constant: float | None
+) -> tuple[list[Level], list[Transfer]]:
+    """Return the levels and the ways between them, where the device has them."""
+    constants = [constant, *(None for _ in shapes[1:])]
+    if ctx.device.name == "cuda":
+        from hpcapp.workloads.laplace.cuda_level import build_on_gpu
+
+        return build_on_gpu(ctx, shapes, constants)
+    levels = [
+        Level(ctx.comm, ctx.device, shape, number)
+        for shape, number in zip(shapes, constants, strict=True)
+    ]
+    return levels, [Transfer(ctx.comm, *pair) for pair in pairwise(levels)]
 
 
 class Multigrid:
@@ -174,7 +184,7 @@ class Multigrid:
         self._started = ctx.state.resumed and len(ctx.state["iteration"]) > 1
         # split rows, and a margin that fits the block
         self._split, self._fresh = True, False
-        if ctx.state.read("u", finest.block, finest.natural):
+        if finest.restore(ctx.state):
             self._split = False
         self._edge = largest_side(problem)
 
@@ -182,7 +192,7 @@ class Multigrid:
     def parts(self) -> list[Part]:
         """The values that this rank has, after `measure`."""
         finest = self._finest
-        return [Part(finest.block, finest.natural)] if finest.active else []
+        return [finest.part()] if finest.active else []
 
     def more_parts(self) -> dict[str, Any]:
         """Return what else the state holds: nothing."""
@@ -208,7 +218,7 @@ class Multigrid:
             self._finest.load_sides(self._problem)
             self._split = self._fresh = True
         if not self._split:
-            split_rows(self._finest, self._finest.u)
+            self._finest.split()
             self._split = True
         if not self._fresh:
             self._finest.exchange()
@@ -271,7 +281,7 @@ def broken_right_side(
     values, corner = np.zeros((0, 0)), (0, 0)
     if finest.active and finest.f.size:
         ja, jb, ia, ib = finest.region()
-        values = in_order(finest.f)[ja:jb, ia:ib]
+        values = in_order(finest.fetch(finest.f))[ja:jb, ia:ib]
         corner = (finest.start[0] + ja, finest.start[1] + ia)
     return first_broken(ctx.comm, problem.grid.shape, values, corner)
 

@@ -16,7 +16,6 @@ from hpcapp.workloads.laplace.level import (
     Level,
     local_unknowns,
     piece,
-    zeros,
 )
 
 if TYPE_CHECKING:
@@ -48,11 +47,15 @@ class Transfer:
         self._block = block = shape.parts.block(comm.rank)
         # the coarse points of this rank's fine ones
         self._u, self._f = coarse.u, coarse.f
+        self._rest: tuple[Any, ...] = ()
+        self._lift: tuple[Any, ...] = ()
+        self._rise: tuple[Any, ...] = ()
         self._moves: list[Any] = []
-        if shape.parts != shape.tiling:
+        # other blocks, or other memory
+        if shape.parts != shape.tiling or fine.packing is not coarse.packing:
             self._u, self._f = np.zeros((0, 0, 0)), np.zeros((0, 0, 0))
             if not block.empty:
-                self._u, self._f = zeros(block), zeros(block)
+                self._u, self._f = fine.zeros(block), fine.zeros(block)
             self._join(comm, coarse)
         if fine.active:
             self._tables(fine.shape.axes, shape.axes)
@@ -75,8 +78,8 @@ class Transfer:
                 if not wanted.empty:
                     spread_out.append((rank, piece(coarse.u, whole, wanted)))
         self._moves = [
-            comm.moves(collect_out, collect_in),
-            comm.moves(spread_out, spread_in),
+            comm.moves(collect_out, collect_in, self._fine.packing),
+            comm.moves(spread_out, spread_in, self._fine.packing),
         ]
 
     def _tables(self, fine: tuple[Axis, Axis], coarse: tuple[Axis, Axis]) -> None:

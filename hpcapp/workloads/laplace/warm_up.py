@@ -24,6 +24,10 @@ def warm_up_method(device: Device, method: str) -> None:
     """
     if method in CYCLES:
         _warm_up_cycles(method == "cg")
+        if device.name == "cuda":
+            from hpcapp.workloads.laplace.cuda_warm_up import warm_up_cycles_on_gpu
+
+            warm_up_cycles_on_gpu(device)
     else:
         _warm_up_sweeps(device, method == "jacobi")
 
