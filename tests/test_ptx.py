@@ -25,10 +25,11 @@ KERNELS = {
 }
 
 # kernels that call functions of the CUDA library, whose own code fuses as it should
-LIBRARY: set[str] = set()
+LIBRARY = {"evaluate_cuda"}
 
-# kernels with arrays of a thread's own, and their bytes
-LOCAL: dict[str, int] = {}
+# kernels with arrays of a thread of their own, and the bytes: of sin and cos of the
+# library for huge arguments
+LOCAL = {"evaluate_cuda": 40}
 
 
 @cache

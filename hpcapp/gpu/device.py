@@ -231,6 +231,7 @@ class CudaDevice(Device):
         grid: tuple[Any, Any],
         *arguments: Any,
         stream: Any = 0,
+        shared: int = 0,
     ) -> None:
         """Queue a kernel; returns at once.
 
@@ -244,6 +245,8 @@ class CudaDevice(Device):
             Arrays of the GPU and numbers.
         stream : stream, optional
             Where to queue it.
+        shared : int
+            Bytes of dynamic shared memory of a block.
 
         Raises
         ------
@@ -251,7 +254,7 @@ class CudaDevice(Device):
             If it, or one before it, has failed.
         """
         with self._told(0):
-            kernel[grid[0], grid[1], stream](*arguments)
+            kernel[grid[0], grid[1], stream, shared](*arguments)
         self.beat()
 
     def synchronise(self) -> None:

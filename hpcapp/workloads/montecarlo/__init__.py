@@ -87,9 +87,7 @@ class MonteCarlo(Workload):
         )
 
     def without_gpu(self) -> str:
-        """Return "" for what has CUDA kernels, else what has none."""
-        if self.parameters.estimator == "integral":
-            return "estimator: integral has kernels for the CPU only"
+        """Return "": there are CUDA kernels for all estimators."""
         return ""
 
     def extendable(self) -> frozenset[str]:

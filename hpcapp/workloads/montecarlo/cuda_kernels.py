@@ -11,15 +11,19 @@ from typing import Any
 import numpy as np
 from numba import cuda
 
-from hpcapp.gpu.kernels import add, inner, kernel, mul, widen
+from hpcapp.gpu.kernels import add, inner, kernel, mul, sub, widen
 
 __all__ = [
     "SIGNATURES",
     "THREADS",
     "advance_walkers_cuda",
+    "bend_cuda",
+    "centre_cuda",
     "count_inside_cuda",
     "count_strata_cuda",
     "fill_uniform_cuda",
+    "place_cuda",
+    "square_cuda",
 ]
 
 SIGNATURES = {
@@ -27,6 +31,10 @@ SIGNATURES = {
     "count_strata_cuda": "void(int64[::1], int64, int64, int64, int64, int64, int64)",
     "advance_walkers_cuda": "void(int64[::1], int64[::1], int64, int64, int64, int64)",
     "fill_uniform_cuda": "void(float64[::1], int64, int64, int64)",
+    "place_cuda": "void(float64[::1], int64, int64, float64, float64, float64)",
+    "centre_cuda": "void(float64[::1], float64, float64)",
+    "square_cuda": "void(float64[::1])",
+    "bend_cuda": "void(float64[::1], float64[::1])",
 }
 
 THREADS = 256
@@ -128,6 +136,75 @@ def fill_uniform_cuda(out: Any, first: int, k0: int, k1: int) -> None:
             out[2 * number - first] = _uniform(w0, w1)
         if 2 * number + 1 < last:
             out[2 * number + 1 - first] = _uniform(w2, w3)
+
+
+@kernel
+def place_cuda(
+    x: Any, first: int, cells: int, start: float, width: float, end: float
+) -> None:
+    """Turn uniform numbers into points of an interval, in place.
+
+    Parameters
+    ----------
+    x : float64[n]
+        Numbers in [0, 1), then points.
+    first : int
+        Number of the first sample.
+    cells : int
+        Into how many cells the interval is cut, 0 for one.
+    start, width, end : float
+        Of the interval.
+    """
+    for k in range(cuda.grid(1), x.size, cuda.gridsize(1)):
+        u = x[k]
+        if cells > 0:
+            u = add(u, np.float64(first + k)) / np.float64(cells)
+        # rounding may lead beyond the end
+        x[k] = min(add(mul(u, width), start), end)
+
+
+@kernel
+def centre_cuda(f: Any, centre: float, scale: float) -> None:
+    """Replace f by (f - centre) scale.
+
+    Parameters
+    ----------
+    f : float64[n]
+        Changed in place.
+    centre, scale : float
+        As said.
+    """
+    for k in range(cuda.grid(1), f.size, cuda.gridsize(1)):
+        f[k] = mul(sub(f[k], centre), scale)
+
+
+@kernel
+def square_cuda(f: Any) -> None:
+    """Replace f by its square.
+
+    Parameters
+    ----------
+    f : float64[n]
+        Changed in place.
+    """
+    for k in range(cuda.grid(1), f.size, cuda.gridsize(1)):
+        f[k] = mul(f[k], f[k])
+
+
+@kernel
+def bend_cuda(d: Any, f: Any) -> None:
+    """Write the squared second differences of threes.
+
+    Parameters
+    ----------
+    d : float64[n // 3]
+        Written: (f[3 k] - 2 f[3 k + 1] + f[3 k + 2])^2.
+    f : float64[n]
+        Read.
+    """
+    for k in range(cuda.grid(1), d.size, cuda.gridsize(1)):
+        bend = add(sub(f[3 * k], mul(2.0, f[3 * k + 1])), f[3 * k + 2])
+        d[k] = mul(bend, bend)
 
 
 @inner

@@ -14,7 +14,9 @@ from hpcapp.errors import HpcappError
 from hpcapp.evaluation import evaluate_points
 from hpcapp.expression import parse
 from hpcapp.fields import Field, State
+from hpcapp.gpu import values
 from hpcapp.workload import Context
+from hpcapp.workloads.montecarlo import on_gpu
 from hpcapp.workloads.montecarlo.estimator import Estimator, Outcome, root
 
 __all__ = ["Integral", "StratifiedIntegral"]
@@ -70,7 +72,12 @@ class Integral(Estimator):
     def advance(self, ctx: Context, first: int, last: int) -> None:
         """Add the samples of a range."""
         calls = self.mine(ctx, first, last)
-        found = sum(ctx.device.launch(self._sums, calls), self._empty())
+        if ctx.device.name == "cuda":
+            found = self._empty()
+            for call in calls:
+                self._add_on_gpu(ctx.device, found, *call)
+        else:
+            found = sum(ctx.device.launch(self._sums, calls), self._empty())
         for limbs in found:
             reduction.normalise(limbs)
         total = ctx.comm.sum(found)
@@ -96,9 +103,24 @@ class Integral(Estimator):
         what = self.parameters.function
         return f"the integral of {what} from {a:g} to {b:g} is {estimate}"
 
-    def warm_up(self, device: Device) -> None:  # noqa: ARG002
+    def warm_up(self, device: Device) -> None:
         """Compile the numbers, the expression and the sum."""
         self._sums(0, 6)
+        if device.name == "cuda":
+            self._add_on_gpu(device, self._empty(), 0, 6)
+
+    def _add_on_gpu(
+        self, device: Device, sums: NDArray[np.int64], first: int, last: int
+    ) -> None:
+        """Add the sums over a range, made on a GPU."""
+        cells = 0 if self.align == 1 else self.parameters.samples
+        a, b = self.parameters.interval
+        norm = self._centre, self._scale
+        for start in range(first, last, values.PIECE):
+            place = start, cells, a, b - a, b
+            count = min(last - start, values.PIECE)
+            facts = self.program, place, norm, self.key, count
+            on_gpu.add_samples(device, sums, *facts)
 
     def memory(self, threads: int) -> int:
         """Return bytes of six arrays of a piece in each thread."""

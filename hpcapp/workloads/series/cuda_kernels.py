@@ -12,11 +12,17 @@ from numba import cuda
 from hpcapp.gpu.kernels import add, bits_of, inner, kernel, mul, sub
 from hpcapp.workloads.series.kernels import BLOCK, LAST_DIGITS
 
-__all__ = ["SIGNATURES", "add_cosines_cuda", "add_reciprocals_cuda"]
+__all__ = [
+    "SIGNATURES",
+    "add_cosines_cuda",
+    "add_reciprocals_cuda",
+    "fill_midpoints_cuda",
+]
 
 SIGNATURES = {
     "add_reciprocals_cuda": "void(int64[:, ::1], float64[:, ::1], int64[::1], "
     "int64[:, ::1], int64[::1])",
+    "fill_midpoints_cuda": "void(float64[::1], int64, float64, float64)",
     "add_cosines_cuda": "void(int64[:, ::1], float64[:, ::1], float64[:, ::1], "
     "int64[::1])",
 }
@@ -175,3 +181,16 @@ def add_cosines_cuda(bins: Any, table: Any, angles: Any, share: Any) -> None:
     for j in range(thread, 64, width):
         cuda.atomic.add(bins, (j, 0), own[j, 0])
         cuda.atomic.add(bins, (j, 1), own[j, 1])
+
+
+@kernel
+def fill_midpoints_cuda(points: Any, first: int, start: float, width: float) -> None:
+    """Write the midpoints of consecutive intervals.
+
+    Parameters
+    ----------
+    points, first, start, width
+        As in `fill_midpoints_cpu`.
+    """
+    for k in range(cuda.grid(1), points.size, cuda.gridsize(1)):
+        points[k] = add(start, mul(add(np.float64(first + k), 0.5), width))

@@ -11,12 +11,17 @@ from hpcapp.device import Device
 from hpcapp.errors import HpcappError
 from hpcapp.evaluation import evaluate_points
 from hpcapp.expression import parse
+from hpcapp.workloads.series import on_gpu
 from hpcapp.workloads.series.summation import Share, Summation
 
 __all__ = ["Midpoint"]
 
 # points and values of a piece stay in a second-level cache
 PIECE = 1 << 16
+
+
+# on a GPU
+GPU_PIECE = 1 << 21
 
 
 class Midpoint(Summation):
@@ -50,10 +55,19 @@ class Midpoint(Summation):
 
     def add(self, device: Device, share: Share) -> NDArray[np.int64]:
         """Return the exact sum of a share of the terms."""
+        if device.name == "cuda":
+            return self._add_on_gpu(device, share)
         calls = [(part,) for part in share.split(device.threads)]
         total = reduction.zeros()
         for found in device.launch(self._add_share, calls):
             total = reduction.merge(total, found)
+        return total
+
+    def _add_on_gpu(self, device: Device, share: Share) -> NDArray[np.int64]:
+        total = reduction.zeros()
+        for begin, end in share.pieces(GPU_PIECE):
+            facts = self._program, begin - 1, self.start, self.width
+            on_gpu.add_midpoints(device, total, *facts, count=end - begin)
         return total
 
     def _add_share(self, share: Share) -> NDArray[np.int64]:

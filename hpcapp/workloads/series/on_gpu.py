@@ -6,7 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["add_cosines", "add_reciprocals"]
+from hpcapp.gpu.values import add_values, evaluate
+from hpcapp.postfix import Program
+
+__all__ = ["add_cosines", "add_midpoints", "add_reciprocals"]
 
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -75,3 +78,39 @@ def add_cosines(
     device.start(add_cosines_cuda, device.cover_blocks(len(angles)), on_gpu, *facts)
     found: Integers = device.from_device(on_gpu)
     return found
+
+
+def add_midpoints(
+    device: Any,
+    limbs: Integers,
+    program: Program,
+    first: int,
+    start: float,
+    width: float,
+    *,
+    count: int,
+) -> None:
+    """Add the values of an integrand at the midpoints of consecutive intervals.
+
+    Parameters
+    ----------
+    device : CudaDevice
+        The GPU.
+    limbs : int64[LIMBS]
+        Accumulator, added to.
+    program : Program
+        Of the integrand.
+    first : int
+        Number of the first interval.
+    start, width : float
+        Where interval 0 begins, and the length of each.
+    count : int
+        Intervals, at most `hpcapp.gpu.values.PIECE`.
+    """
+    from hpcapp.workloads.series.cuda_kernels import fill_midpoints_cuda
+
+    points = device.empty(count)
+    grid = device.cover(count)
+    device.start(fill_midpoints_cuda, grid, points, first, start, width)
+    evaluate(device, program, points, points)
+    add_values(device, limbs, points)
