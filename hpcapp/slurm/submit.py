@@ -109,11 +109,6 @@ def submit(
         raise ConfigError("submit: CONFIG is missing: which configurations to run")
     outputs, warnings = fit_problems(job, options.configs)
     warnings += [job.unknown] if job.unknown else []
-    if options.gpu:
-        warnings.append(
-            "--gpu: this version has kernels for the CPU only and refuses "
-            "run.device=cuda"
-        )
     for line in (*doubts(profile, job.queue, date.today()), *warnings):
         warn(f"hpcapp: warning: {line}")
     name = shlex.join(["hpcapp", *command])
