@@ -67,7 +67,7 @@ class Plan:
     cores : int
         Of this machine that may be used.
     device : str
-        As configured.
+        As configured, and why it is not the GPU where that is known before a run.
     more : tuple of (str, str)
         Names and texts that only this kind of workload has.
     """
@@ -184,9 +184,16 @@ def make_plan(problem: Problem, ranks: int, network: Network | None = None) -> P
         output_bytes=_output_bytes(problem),
         threads=share_threads(config.run.threads, [mask] * ranks, 0),
         cores=len(mask[1]),
-        device=config.run.device,
+        device=_device(problem),
         more=_more_rows(problem, layout, network),
     )
+
+
+def _device(problem: Problem) -> str:
+    wanted, reason = problem.config.run.device, problem.workload.without_gpu()
+    if wanted == "cpu" or not reason:
+        return wanted
+    return f"{'cpu' if wanted == 'auto' else 'none'} ({wanted}: {reason})"
 
 
 def _more_rows(

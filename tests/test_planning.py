@@ -66,6 +66,18 @@ def test_plan_of_four_ranks_on_a_rectangle():
     assert plan.output_bytes == 8 * (6000 + 100 + 60 + 1 + 1 + 1)
 
 
+def test_plan_tells_why_a_gpu_is_not_used():
+    assert plan_of(1).device == "cpu"
+    assert plan_of(1, "run.device=cuda").device == "cuda"
+    own = os.path.join(os.path.dirname(__file__), "own", "quadrature.py")
+    for wanted, used in (("auto", "cpu"), ("cuda", "none")):
+        settings = (f"run.device={wanted}",)
+        problem = parse_problem(f"workload: {own}\n", "c.yaml", settings, {})
+        assert make_plan(problem, 1).device == (
+            f"{used} ({wanted}: this workload has kernels for the CPU only)"
+        )
+
+
 def test_rank_in_the_middle_sends_most():
     plan = plan_of(9, "parameters.shape=[90, 90]", "parameters.halo_depth=2")
     assert (plan.grid, plan.halo_messages) == ((3, 3), 4)

@@ -22,6 +22,7 @@ from hpcapp.clock import Clock
 from hpcapp.device import prepare_cache
 from hpcapp.errors import Exit, HpcappError
 from hpcapp.failure import Failure, leave, one_line
+from hpcapp.gpu.choice import claim_gpu
 from hpcapp.interactive.orders import Called, Ended, Engine, EngineError, Order
 from hpcapp.log import Log, Progress
 from hpcapp.mpi import world
@@ -167,6 +168,7 @@ class _Job:
         comm = self.comm
         os.chdir(self.order.folder)
         prepare_cache(os.environ)
+        claim_gpu(os.environ)
         log = Log(comm.root, 0)
         session = prepare(comm, self._request(), log, self.stops)
         if isinstance(session, Finished):
