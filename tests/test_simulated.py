@@ -9,10 +9,10 @@ from test_ranks import run_tests
 SIMULATED = {"NUMBA_ENABLE_CUDASIM": "1"}
 
 
-@pytest.mark.timeout(400)
-@pytest.mark.parametrize("ranks", [1, 2, 4])
+@pytest.mark.timeout(1000)
+@pytest.mark.parametrize("ranks", [1, pytest.param(2, marks=pytest.mark.slow), 4])
 def test_runs_on_simulated_gpus(mpirun, ranks):
     pytest.importorskip(
         "numba_cuda", reason="numba-cuda is not installed (hpcapp[cuda])"
     )
-    run_tests(mpirun.mpirun, sys.executable, ranks, ["simulated"], 300, SIMULATED)
+    run_tests(mpirun.mpirun, sys.executable, ranks, ["simulated"], 900, SIMULATED)
