@@ -36,7 +36,7 @@ class Counting:
         self.rank = rank
         self.messages = self.bytes = 0
 
-    def moves(self, sends, receives):
+    def moves(self, sends, receives, packing=None):
         return Counted(self, sends, receives)
 
 
@@ -58,7 +58,7 @@ class Counted:
 class Idle:
     """A device that computes nothing."""
 
-    threads = 1
+    name, threads = "cpu", 1
 
     def launch(self, kernel, calls):
         return [np.zeros(2, np.int64) for _ in calls]
