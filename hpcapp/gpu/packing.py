@@ -24,8 +24,7 @@ class OnGpu:
     """Arrays in the memory of a GPU; pieces of arrays on the host may be among them.
 
     A piece is copied into a contiguous array on the GPU, and that into a pinned
-    buffer on the host, which is the message; or it is the message itself where the
-    MPI library can read the memory of a GPU.
+    buffer on the host, which is the message.
 
     Parameters
     ----------
@@ -33,16 +32,14 @@ class OnGpu:
         The GPU.
     main : stream
         Where kernels that use the arrays are queued. Copies have a queue of their own:
-        it waits for what was queued there before `pack`, and what is queued there
+        it waits for what was queued there before `begin`, and what is queued there
         after `finish` waits for it. In between both go on side by side.
-    direct : bool
-        Whether MPI takes arrays on the GPU.
     """
 
     prompt: bool = False
 
-    def __init__(self, device: CudaDevice, main: Any, direct: bool = False) -> None:
-        self._device, self._main, self._direct = device, main, direct
+    def __init__(self, device: CudaDevice, main: Any) -> None:
+        self._device, self._main = device, main
         self._aside = device.stream()
 
     def warm_up(self) -> None:
@@ -59,17 +56,19 @@ class OnGpu:
         """Return a piece with a buffer for its messages."""
         if isinstance(piece, np.ndarray):
             return ON_HOST.slot(piece)
-        return self._slot(piece, self._direct)
+        return self._slot(piece)
 
-    def _slot(self, piece: Any, direct: bool) -> _GpuSlot:
+    def _slot(self, piece: Any) -> _GpuSlot:
         shape = tuple(piece.shape)
-        staged = self._device.empty(shape)
-        message = staged if direct else self._device.pinned(shape, np.float64)
-        return _GpuSlot(piece, message, 8 * int(np.prod(shape)), staged)
+        message = self._device.pinned(shape, np.float64)
+        return _GpuSlot(piece, message, message.nbytes, self._device.empty(shape))
+
+    def begin(self) -> None:
+        """Let copies wait for the kernels queued up to now, and for no later ones."""
+        self._device.order(self._main, self._aside)
 
     def pack(self, slots: Sequence[Slot]) -> None:
-        """Queue the copying of pieces, as they will be then, into their buffers."""
-        self._device.order(self._main, self._aside)
+        """Queue the copying of pieces into their buffers."""
         for slot in slots:
             if isinstance(slot, _GpuSlot):
                 self._pack(slot)
@@ -78,8 +77,7 @@ class OnGpu:
 
     def _pack(self, slot: _GpuSlot) -> None:
         copy_piece(self._device, slot.staged, slot.piece, self._aside)
-        if slot.message is not slot.staged:
-            slot.staged.copy_to_host(slot.message, stream=self._aside)
+        slot.staged.copy_to_host(slot.message, stream=self._aside)
 
     def wait(self) -> None:
         """Wait until the buffers are filled, and free; kernels elsewhere go on."""
@@ -94,8 +92,7 @@ class OnGpu:
                 ON_HOST.unpack([slot])
 
     def _unpack(self, slot: _GpuSlot) -> None:
-        if slot.message is not slot.staged:
-            slot.staged.copy_to_device(slot.message, stream=self._aside)
+        slot.staged.copy_to_device(slot.message, stream=self._aside)
         copy_piece(self._device, slot.piece, slot.staged, self._aside)
 
     def pair(self, source: Any, target: Any) -> Any:
@@ -103,7 +100,7 @@ class OnGpu:
         slot = None
         if isinstance(source, np.ndarray) != isinstance(target, np.ndarray):
             there = target if isinstance(source, np.ndarray) else source
-            slot = self._slot(there, direct=False)
+            slot = self._slot(there)
         return source, target, slot
 
     def copy(self, pairs: Sequence[Any]) -> None:

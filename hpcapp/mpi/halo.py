@@ -115,6 +115,7 @@ class Halo:
         """Begin with the first axis; the margin is undefined until `finish`."""
         if self._stages:
             with self._clock.phase("halo"):
+                self._packing.begin()
                 self._pack(0)
 
     def finish(self) -> None:

@@ -85,6 +85,7 @@ class Moves:
         if not (self._copies or self._requests):
             return
         with self._clock.phase("halo"):
+            self._packing.begin()
             self._packing.pack(self._out)
             if self._requests:
                 if not self._packing.prompt:

@@ -48,8 +48,12 @@ class Packing(Protocol):
         """Return a piece with a buffer for its messages."""
         ...
 
+    def begin(self) -> None:
+        """Let copies from now on find what has been computed up to now."""
+        ...
+
     def pack(self, slots: Sequence[Slot]) -> None:
-        """Begin to copy pieces, as they are now, into their buffers."""
+        """Begin to copy pieces into their buffers."""
         ...
 
     def wait(self) -> None:
@@ -85,6 +89,9 @@ class OnHost:
         """Return a view with a buffer."""
         message = np.empty_like(piece, order="C", subok=False)
         return Slot(piece, message, message.nbytes)
+
+    def begin(self) -> None:
+        """Do nothing: what has been computed is there."""
 
     def pack(self, slots: Sequence[Slot]) -> None:
         """Copy pieces into their buffers."""
