@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Laws of Laplace's equation on a GPU that need neither a GPU nor the simulator."""
 
+import importlib
+
 import pytest
 
 from hpcapp.config import Run
@@ -30,3 +32,27 @@ def test_a_run_that_wants_a_gpu_for_another_method_is_refused(hpcapp, tmp_path, 
         "the CPU only; or use device: cpu, or auto to allow the CPU" in done.stderr
     )
     assert not (tmp_path / "r").exists()
+
+
+MODULES = ("cuda", "cycle_cuda", "lift_cuda", "norm_cuda", "tile_cuda")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("module", MODULES)
+def test_kernels_keep_in_registers_what_they_compute_with(module):
+    pytest.importorskip("numba_cuda", reason="numba-cuda is not installed")
+    linker = pytest.importorskip("cuda.bindings.nvjitlink", reason="no nvJitLink")
+    from ptx import compile_ptx
+
+    kernels = importlib.import_module(f"hpcapp.workloads.laplace.{module}_kernels")
+    for name, types in kernels.SIGNATURES.items():
+        text = compile_ptx(getattr(kernels, name), types).encode()
+        handle = linker.create(2, ["-arch=sm_90", "-verbose"])
+        linker.add_data(handle, linker.InputType.PTX, text, len(text), name)
+        linker.complete(handle)
+        log = bytearray(linker.get_info_log_size(handle))
+        linker.get_info_log(handle, log)
+        linker.destroy(handle)
+        # the assembler's own words
+        assert "0 bytes spill stores, 0 bytes spill loads" in log.decode(), name
+        assert "0 bytes lmem" in log.decode(), name
