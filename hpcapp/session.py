@@ -71,10 +71,14 @@ class Machine:
     gpus: tuple[Gpu, ...] = ()
     choice: Choice = field(default_factory=Choice)
 
-    def is_crowded(self, rank: int) -> bool:
-        """Tell whether a rank's node has fewer cores for its ranks than ranks."""
-        node = self.nodes[rank]
-        return self.nodes.count(node) > self.cores()[node]
+    @property
+    def crowded(self) -> bool:
+        """Whether ranks of any node share cores.
+
+        One answer for all ranks: those of a collective operation must call the same
+        one, and those that share cores call one in which they can sleep.
+        """
+        return len(self.workers) < len(self.masks)
 
     def cores(self) -> dict[str, int]:
         """Return how many cores the ranks of each node may use together."""

@@ -14,12 +14,13 @@ from hpcapp.session import Machine
         ([("a", (0,)), ("a", (1,))], False),
         # two nodes with two cores each, three ranks on the first
         ([("a", (0, 1)), ("a", (0, 1)), ("a", (0, 1)), ("b", (0, 1))], True),
-        ([("b", (0, 1)), ("a", (0, 1)), ("a", (0, 1)), ("a", (0, 1))], False),
+        # and a rank that has a node of its own: all must wait in the same way
+        ([("b", (0, 1)), ("a", (0, 1)), ("a", (0, 1)), ("a", (0, 1))], True),
     ],
 )
-def test_ranks_are_crowded_where_a_node_has_fewer_cores(masks, crowded):
+def test_ranks_are_crowded_where_any_node_has_fewer_cores(masks, crowded):
     machine = Machine(tuple(node for node, _ in masks), tuple(masks), {}, "MPI")
-    assert machine.is_crowded(0) == crowded
+    assert machine.crowded == crowded
 
 
 @pytest.mark.parametrize(

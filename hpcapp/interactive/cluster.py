@@ -33,6 +33,9 @@ LOOPBACK = {
 # lines of a log that are shown
 SHOWN = 15
 
+# seconds for the other engines of an MPI world of which the first have come
+COMING = 15.0
+
 
 class Engines:
     """Engines that form one MPI world, and what is known of their processes.
@@ -163,12 +166,25 @@ def connect(profile: str | None, client: Any, n: int | None, timeout: float) -> 
         client = _open(profile or "default", timeout)
     try:
         known = survey(client, n, timeout)
+        if n is None:
+            known = _all_of_them(client, known, timeout)
         check_engines(known)
     except BaseException:
         if mine:
             client.close()
         raise
     return Engines(client, known, cluster, client.close if mine else lambda: None)
+
+
+def _all_of_them(
+    client: Any, known: dict[int, Engine], timeout: float
+) -> dict[int, Engine]:
+    """Wait for the other engines of an MPI world, which come one after another."""
+    sizes = [engine.world[1] for engine in known.values() if engine.world]
+    until = time.monotonic() + min(timeout, COMING)
+    while len(client.ids) < max(sizes, default=0) and time.monotonic() < until:
+        time.sleep(0.05)
+    return survey(client, None, timeout) if len(client.ids) > len(known) else known
 
 
 def renew(engines: Engines, timeout: float) -> Engines:

@@ -44,8 +44,8 @@ class Comm:
         Waiting in `max` and `sum` is charged to "reduce", in halo exchanges
         to "halo".
     crowded : bool
-        Whether ranks share cores: then a wait sleeps. Exchanges take it over when
-        they are made.
+        Whether ranks share cores, the same on all: then a wait sleeps. Exchanges take
+        it over when they are made.
     """
 
     def __init__(

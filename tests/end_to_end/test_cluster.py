@@ -530,6 +530,39 @@ def test_a_node_that_dies_loses_nothing(jobs, mpirun, hpcapp, tmp_path):
     assert_same(hpcapp, target, undisturbed(mpirun, tmp_path, "laplace", *LONG))
 
 
+SESSION = """\
+import sys
+
+from hpcapp import Session
+
+with Session(profile=sys.argv[1], timeout=120) as session:
+    ranks = session.run(sys.argv[2]).attrs["hpcapp_layout"]
+    print("ran", ranks)
+"""
+
+
+@pytest.mark.slow
+def test_a_session_uses_engines_that_srun_has_started_on_two_nodes(
+    jobs, mpirun, hpcapp, tmp_path
+):
+    profile, config = tmp_path / "profile", SMALL / "laplace.yaml"
+    shutil.copytree(ROOT / "launch" / "profile_slurm", profile)
+    (tmp_path / "session.py").write_text(SESSION)
+    # three engines on one node and one on the other: not all ranks share cores
+    script = f"""#!/bin/bash
+#SBATCH --nodes=2 --ntasks=4 --time=10 --output={tmp_path}/engines.out
+cd {tmp_path} && export PATH={sys.prefix}/bin:$PATH HPCAPP_SRUN="srun --mpi=pmi2"
+ipcluster start --profile-dir={profile} -n 4 --daemonize
+python session.py {profile} {config}
+code=$?
+ipcluster stop --profile-dir={profile}
+exit $code
+"""
+    jobs.finish(jobs.send(script))
+    (target,) = (tmp_path / "results").rglob("result.nc")
+    assert_same(hpcapp, target.parent, undisturbed(mpirun, tmp_path, "laplace"))
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_scaling_study_is_measured_by_one_job_for_each_point(jobs):
