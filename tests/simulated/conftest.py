@@ -2,7 +2,9 @@
 """The ranks and a folder; CUDA kernels run in Numba's simulator."""
 
 import sys
+import threading
 
+import numpy as np
 import pytest
 from mpi4py import MPI
 
@@ -20,6 +22,34 @@ def simulator():
     # the simulator looks without a pause whether its threads are done, and keeps the
     # interpreter from them meanwhile: for 5 ms each time, unless told otherwise
     sys.setswitchinterval(1e-5)
+    make_shared_once()
+
+
+def make_shared_once():
+    """Let threads that ask for a shared array at the same time get the same one.
+
+    The simulator looks whether it has made the array, makes it, and keeps it: of two
+    threads that do so together one writes into an array that nobody else sees.
+    """
+    from numba.cuda import types
+    from numba.cuda.np import numpy_support
+    from numba.cuda.simulator.kernelapi import FakeCUDAShared
+
+    plain, lock = FakeCUDAShared.array, threading.Lock()
+
+    def array(self, shape, dtype, alignment=None):
+        if shape == 0:
+            return plain(self, shape, dtype, alignment)
+        frame = sys._getframe(1)
+        place = frame.f_code.co_filename, frame.f_lineno
+        if isinstance(dtype, types.Type):
+            dtype = numpy_support.as_dtype(dtype)
+        with lock:
+            if place not in self._allocations:
+                self._allocations[place] = np.empty(shape, dtype)
+            return self._allocations[place]
+
+    FakeCUDAShared.array = array
 
 
 @pytest.fixture(scope="module")
