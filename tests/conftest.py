@@ -3,6 +3,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -41,7 +42,10 @@ def pytest_collection_modifyitems(items):
 
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config):
-    """Let rank 0 report for all."""
+    """Let rank 0 report for all; let interrupts come where a shell ignores them."""
+    # a job in the background of a script inherits that, and so would all that it starts
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     ranks = [os.environ.get(f"{name}_RANK", "0") for name in ("PMI", "OMPI_COMM_WORLD")]
     if config.getoption("--with-mpi") and ranks != ["0", "0"]:
         reporter = config.pluginmanager.getplugin("terminalreporter")

@@ -10,7 +10,9 @@ SIMULATED = {"NUMBA_ENABLE_CUDASIM": "1"}
 
 
 @pytest.mark.timeout(1000)
-@pytest.mark.parametrize("ranks", [1, pytest.param(2, marks=pytest.mark.slow), 4])
+@pytest.mark.parametrize(
+    "ranks", [1, *(pytest.param(n, marks=pytest.mark.slow) for n in (2, 4))]
+)
 def test_runs_on_simulated_gpus(mpirun, ranks):
     pytest.importorskip(
         "numba_cuda", reason="numba-cuda is not installed (hpcapp[cuda])"
