@@ -61,7 +61,7 @@ def inside(target: Target, block: Block) -> tuple[slice, ...]:
     )
 
 
-def cut(part: Part, limit: int) -> list[Part]:
+def cut(part: Part, limit: int, rows: bool = False) -> list[Part]:
     """Cut a part in halves along its longest axes until each piece is small.
 
     Parameters
@@ -70,6 +70,9 @@ def cut(part: Part, limit: int) -> list[Part]:
         Any.
     limit : int
         Bytes of a piece at most, unless it is one element.
+    rows : bool
+        Whether to cut the first axes first: rows stay whole, and so few runs
+        of bytes make up a piece in a file. Chunks are better served by halves.
 
     Returns
     -------
@@ -78,7 +81,9 @@ def cut(part: Part, limit: int) -> list[Part]:
     """
     if part.array.nbytes <= limit or part.array.size <= 1:
         return [part]
-    axis = int(np.argmax(part.array.shape))
+    shape = part.array.shape
+    longest = int(np.argmax(shape))
+    axis = next(k for k, n in enumerate(shape) if n > 1) if rows else longest
     half = part.array.shape[axis] // 2
     start, stop = list(part.block.start), list(part.block.stop)
     start[axis] += half
@@ -86,7 +91,7 @@ def cut(part: Part, limit: int) -> list[Part]:
     lower, upper = np.split(part.array, [half], axis)
     low = Part(Block(part.block.start, tuple(stop)), lower)
     high = Part(Block(tuple(start), part.block.stop), upper)
-    return cut(low, limit) + cut(high, limit)
+    return cut(low, limit, rows) + cut(high, limit, rows)
 
 
 def runs(target: Target, block: Block) -> list[tuple[int, int, int]]:

@@ -96,7 +96,8 @@ def write_gather(
     """
     sink = _Sink(path) if comm.root else None
     for target, parts in targets:
-        pieces = [piece for part in parts for piece in cut(part, PIECE)]
+        rows = target.offset is not None
+        pieces = [piece for part in parts for piece in cut(part, PIECE, rows)]
         blocks = comm.all([piece.block for piece in pieces])
         if sink is None:
             for piece in pieces:
