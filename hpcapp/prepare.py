@@ -96,8 +96,7 @@ def prepare(
     # a fault of the configuration is known to all after this one broadcast
     problem = comm.on_root(lambda: _read(request, comm.size))
     machine = survey(comm, request.environ, problem)
-    comm.crowded = machine.crowded
-    comm.workers = machine.workers
+    comm.place(machine.workers)
     keeper = Keeper(problem.config.output.directory)
     try:
         # what another run still writes and removes is not there to be chosen from

@@ -71,15 +71,6 @@ class Machine:
     gpus: tuple[Gpu, ...] = ()
     choice: Choice = field(default_factory=Choice)
 
-    @property
-    def crowded(self) -> bool:
-        """Whether ranks of any node share cores.
-
-        One answer for all ranks: those of a collective operation must call the same
-        one, and those that share cores call one in which they can sleep.
-        """
-        return len(self.workers) < len(self.masks)
-
     def cores(self) -> dict[str, int]:
         """Return how many cores the ranks of each node may use together."""
         found: dict[str, set[int]] = {}

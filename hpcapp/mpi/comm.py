@@ -1,13 +1,8 @@
 # SPDX-License-Identifier: MIT
 """A communicator with the verbs that a workload, the store and the driver use."""
 
-import os
 import pickle
-import sys
-import threading
-import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import Any, NoReturn, TypeVar
 
 import numpy as np
@@ -15,12 +10,14 @@ from mpi4py import MPI
 
 from hpcapp.clock import Clock
 from hpcapp.errors import HpcappError
+from hpcapp.mpi.abort import abort
 from hpcapp.mpi.agreement import Agreement, arrives
 from hpcapp.mpi.claim import Claim
 from hpcapp.mpi.halo import Halo, Neighbours
 from hpcapp.mpi.moves import Moves
 from hpcapp.mpi.packing import ON_HOST, Packing
-from hpcapp.mpi.waiting import settle
+from hpcapp.mpi.tree import LARGEST, Tree
+from hpcapp.mpi.waiting import LONG, PATIENT, settle
 
 __all__ = ["Comm"]
 
@@ -28,9 +25,6 @@ T = TypeVar("T")
 
 # pieces of point-to-point transfers: far below the 2 GB that MPI-3 counts reach
 PIECE = 1 << 28
-
-# seconds that an abort may take
-STUCK = 2.0
 
 
 class Comm:
@@ -54,15 +48,29 @@ class Comm:
         self.raw = raw
         self.rank: int = raw.Get_rank()
         self.size: int = raw.Get_size()
-        self.clock = clock or Clock()
-        self.crowded = crowded
-        # the ranks that have a core each, as far as is known
+        self.clock, self.crowded = clock or Clock(), crowded
         self.workers: Sequence[int] = range(self.size)
+        self._tree = Tree(raw, self.workers) if crowded else None
 
     @property
     def root(self) -> bool:
         """Whether this is rank 0."""
         return self.rank == 0
+
+    def place(self, workers: Sequence[int]) -> None:
+        """Take note of the ranks that have a core each, the same on all ranks."""
+        self.workers, self.crowded = tuple(workers), len(workers) < self.size
+        self._tree = Tree(self.raw, self.workers) if self.crowded else None
+
+    def at_work(self) -> "Comm":
+        """Return the same ranks for work in which only `workers` have a part.
+
+        They do not sleep in exchanges, nor wait for others in reductions, to which
+        only their values contribute.
+        """
+        comm = Comm(self.raw, self.clock)
+        comm._tree = Tree(self.raw, self.workers, alone=True)
+        return comm
 
     # --- set-up: a wait leaves the core to the rank that works
 
@@ -99,11 +107,14 @@ class Comm:
     def broadcast(self, value: T) -> T:
         """Return rank 0's value on all ranks."""
         data = np.frombuffer(pickle.dumps(value), np.uint8) if self.root else None
-        length = np.array([0 if data is None else data.size], np.int64)
-        self._wait(self.raw.Ibcast(length))
-        if data is None:
-            data = np.empty(length[0], np.uint8)
-        self._wait(self.raw.Ibcast(data))
+        if self._tree is not None:
+            with self.clock.waiting():
+                data = self._tree.broadcast(data)
+        else:
+            length = np.array([0 if data is None else data.size], np.int64)
+            self._wait(self.raw.Ibcast(length))
+            data = np.empty(length[0], np.uint8) if data is None else data
+            self._wait(self.raw.Ibcast(data))
         return value if self.root else pickle.loads(data.tobytes())
 
     def barrier(self) -> None:
@@ -130,7 +141,9 @@ class Comm:
 
     def duplicate(self) -> "Comm":
         """Return the same ranks with message traffic of their own; collective."""
-        return Comm(self.raw.Dup(), self.clock, self.crowded)
+        other = Comm(self.raw.Dup(), self.clock, self.crowded)
+        other.workers = self.workers
+        return other
 
     def free(self) -> None:
         """Give one of the some 2000 contexts of a library back; collective."""
@@ -173,7 +186,7 @@ class Comm:
         int64[n] or float64[n]
             The maximum, the same on all ranks.
         """
-        return self._reduce(values, MPI.MAX)
+        return self._reduce(values, np.maximum, MPI.MAX)
 
     def sum(self, values: np.ndarray) -> np.ndarray:
         """Return the elementwise sum of integers over ranks, hence exact.
@@ -195,7 +208,7 @@ class Comm:
         """
         if values.dtype.kind not in "iu":
             raise TypeError("sum takes integers; add floats with hpcapp.reduction")
-        return self._reduce(values, MPI.SUM)
+        return self._reduce(values, np.add, MPI.SUM)
 
     def exclusive_sum(self, value: int) -> int:
         """Return the sum of an integer over the ranks before this one."""
@@ -359,37 +372,24 @@ class Comm:
 
     def abort(self, code: int) -> NoReturn:
         """End all ranks of the job at once; does not return."""
-        for stream in (sys.stdout, sys.stderr):
-            # a full disk, a reader that has gone, or no such stream at all
-            with suppress(OSError, ValueError, AttributeError):
-                stream.flush()
-        # what was just said must pass through the launcher before it tears down
-        time.sleep(0.5)
-        # a library that is stuck may not come back from it
-        last = threading.Timer(STUCK, os._exit, (code,))
-        last.daemon = True
-        last.start()
-        try:
-            self.raw.Abort(code)
-        finally:
-            # MPICH comes back from Abort while the launcher is still at work
-            os._exit(code)
+        abort(self.raw, code)
 
     def _wait(self, request: Any) -> None:
         # a blocking wait spins: with more ranks than cores it starves the one that
         # works
-        pause = 0.0
         with self.clock.waiting():
-            while not request.Test():
-                time.sleep(pause)
-                pause = min(0.005, pause + 0.0002)
+            settle([request], True, LONG)
 
-    def _reduce(self, values: np.ndarray, operation: Any) -> np.ndarray:
+    def _reduce(
+        self, values: np.ndarray, combine: np.ufunc, operation: Any
+    ) -> np.ndarray:
         result = np.empty_like(values)
         with self.clock.phase("reduce"):
-            if self.crowded:
+            if self._tree is not None and values.nbytes <= LARGEST:
+                result = self._tree.reduce(values, combine)
+            elif self.crowded:
                 request = self.raw.Iallreduce(values, result, operation)
-                settle([request], True, idle=True)
+                settle([request], True, PATIENT)
             else:
                 self.raw.Allreduce(values, result, operation)
         return result

@@ -31,7 +31,7 @@ def main(n: int, method: str, goal: str) -> None:
         problem = parse_problem(text, "benchmark.yaml", ())
         # as a run does: ranks that share cores wait and work in another way
         machine = survey(comm, os.environ, problem)
-        comm.crowded, comm.workers = machine.crowded, machine.workers
+        comm.place(machine.workers)
         problem.workload.warm_up(Device(1))
         comm.barrier()
         begun = time.perf_counter()

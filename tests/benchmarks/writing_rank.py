@@ -116,9 +116,12 @@ def _sync(comm: Any, path: str) -> None:
 def main(folder: str, side: int, repeats: int, names: list[str]) -> None:
     """Write in all ways, or those named, in rounds, each in another order."""
     from hpcapp.clock import Clock
+    from hpcapp.device import cores
     from hpcapp.mpi import world
 
     comm = world.start(Clock())
+    # as a run does: ranks that share cores wait in another way
+    comm.place(range(min(comm.size, len(cores()))))
     writing = Writing(comm, folder, side)
     names = names or writing.names
     seconds: dict[str, list[float]] = {name: [] for name in names}

@@ -20,12 +20,13 @@ from hpcapp.workloads.laplace.checks import check_solution
 from hpcapp.workloads.laplace.grid import Grid, Lines, boundary_lines
 from hpcapp.workloads.laplace.groups import PASS_LEVELS, sweeps_row
 from hpcapp.workloads.laplace.level import MARGIN
-from hpcapp.workloads.laplace.multigrid import Multigrid, count_bytes
+from hpcapp.workloads.laplace.multigrid import Multigrid
 from hpcapp.workloads.laplace.parameters import CYCLES, Parameters, rounding_floor
 from hpcapp.workloads.laplace.poisson import Poisson
 from hpcapp.workloads.laplace.scaling import cycle_rows
 from hpcapp.workloads.laplace.solver import Found, Solver
 from hpcapp.workloads.laplace.sweeps import Sweeper, padded_shape
+from hpcapp.workloads.laplace.traffic import count_bytes
 from hpcapp.workloads.laplace.warm_up import warm_up_method
 
 __all__ = ["Laplace"]
@@ -164,9 +165,8 @@ class Laplace(Workload):
         """Return bytes of a block's arrays; for cycles, of those of all levels."""
         if self._cycles:
             axes = self._problem({}).axes
-            more = 3 if self.parameters.method == "cg" else 0
-            plain = self._plain_source and not more
-            return count_bytes(axes, layout, rank, self._joined, plain, more)
+            arrays = 5 if self.parameters.method == "cg" else 2 - self._plain_source
+            return count_bytes(axes, layout, rank, self._joined, arrays)
         shape = layout.block(rank).shape
         padded = math.prod(padded_shape(shape, max(1, self.halo(layout))))
         count = 2 if self.parameters.method == "jacobi" else 1

@@ -70,7 +70,10 @@ class ConjugateGradients:
             zeros(block) if shape is None else np.zeros(shape) for _ in range(3)
         )
         self._edge = largest_side(problem)
-        self._exchange = exchange_margin(ctx.comm, self._p, finest.shape.tiling, DEPTH)
+        self._comm = self._cycles.comm
+        self._exchange = exchange_margin(
+            self._comm, self._p, finest.shape.tiling, DEPTH
+        )
         self._correction = float(ctx.state.get("correction", 0.0))
         self._split = True
         self._begin()
@@ -155,7 +158,7 @@ class ConjugateGradients:
         values = [finest.largest_of(v) for v in (finest.f, self._x, finest.u)]
         found = np.concatenate(values)
         found[:2] = np.maximum(found[:2], self._edge)
-        found = self._ctx.comm.max(found)
+        found = self._comm.max(found)
         residual, value, correction = found.view(np.float64).tolist()
         self._order(split=False)
         if self._rho == 0 and not self._ctx.state.resumed and correction == 0:
@@ -193,7 +196,7 @@ class ConjugateGradients:
         limbs = reduction.zeros()
         if self._finest.active:
             self._add_products(limbs, a, b)
-        total = self._ctx.comm.sum(limbs)
+        total = self._comm.sum(limbs)
         return reduction.to_float(total)
 
     def _add_products(self, limbs: np.ndarray, a: np.ndarray, b: np.ndarray) -> None:

@@ -4,25 +4,26 @@
 import math
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from hpcapp.decomposition import Layout
 from hpcapp.workload import Context, Part
 from hpcapp.workloads.laplace.axis import Axis
 from hpcapp.workloads.laplace.grid import first_broken
-from hpcapp.workloads.laplace.level import MARGIN, POST, PRE, Level, padded
+from hpcapp.workloads.laplace.level import MARGIN, POST, PRE, Level
 from hpcapp.workloads.laplace.levels import LevelShape, build_levels
 from hpcapp.workloads.laplace.poisson import Poisson
 from hpcapp.workloads.laplace.solver import Found
 from hpcapp.workloads.laplace.transfer import Transfer
 
+if TYPE_CHECKING:
+    from hpcapp.mpi.comm import Comm
+
 __all__ = [
     "Cycles",
     "Multigrid",
     "broken_right_side",
-    "count_bytes",
     "largest_side",
 ]
 
@@ -65,10 +66,12 @@ class Cycles:
         constant: float | None,
         workers: Sequence[int] | None = None,
     ) -> None:
-        self._problem, self._comm = problem, ctx.comm
+        self._problem = problem
         least = max(joined, MARGIN)
         shapes = build_levels(problem.axes, ctx.layout, least, workers)
-        self.levels, self.transfers = _build(ctx, shapes, constant)
+        # ranks with a core each need not sleep while they wait for one another
+        self.comm = ctx.comm if workers is None else ctx.comm.at_work()
+        self.levels, self.transfers = _build(ctx, self.comm, shapes, constant)
         self._direct = _Direct(self.levels[-1])
 
     def updates(self, number: int) -> float:
@@ -109,7 +112,7 @@ class Cycles:
         before = below.largest()
         level.exchange()
         self.cycle(number)
-        both = self._comm.max(np.concatenate([before, below.largest()]))
+        both = self.comm.max(np.concatenate([before, below.largest()]))
         first, second = both.view(np.float64).tolist()
         return second / first if first > 0 else 0.0
 
@@ -136,7 +139,7 @@ class Cycles:
 
 
 def _build(
-    ctx: Context, shapes: Sequence[LevelShape], constant: float | None
+    ctx: Context, comm: "Comm", shapes: Sequence[LevelShape], constant: float | None
 ) -> tuple[list[Level], list[Transfer]]:
     """Return the levels and the ways between them, where the device has them."""
     constants = [constant, *(None for _ in shapes[1:])]
@@ -145,10 +148,10 @@ def _build(
 
         return build_on_gpu(ctx, shapes, constants)
     levels = [
-        Level(ctx.comm, ctx.device, shape, number)
+        Level(comm, ctx.device, shape, number)
         for shape, number in zip(shapes, constants, strict=True)
     ]
-    return levels, [Transfer(ctx.comm, *pair) for pair in pairwise(levels)]
+    return levels, [Transfer(comm, *pair) for pair in pairwise(levels)]
 
 
 class Multigrid:
@@ -245,7 +248,7 @@ class Multigrid:
         self._split = False
         below = self._cycles.levels[1:2]
         change = below[0].largest() if below else np.zeros(1, np.int64)
-        found = self._ctx.comm.max(np.concatenate([norms, change]))
+        found = self._cycles.comm.max(np.concatenate([norms, change]))
         residual, value, correction = found.view(np.float64).tolist()
         return self._judged(residual, value, correction)
 
@@ -284,44 +287,6 @@ def broken_right_side(
         values = in_order(finest.fetch(finest.f))[ja:jb, ia:ib]
         corner = (finest.start[0] + ja, finest.start[1] + ia)
     return first_broken(ctx.comm, problem.grid.shape, values, corner)
-
-
-def count_bytes(
-    axes: tuple[Axis, Axis],
-    layout: Layout,
-    rank: int,
-    joined: int,
-    plain: bool,
-    more: int,
-) -> int:
-    """Return the bytes of a rank's arrays on all levels; pure.
-
-    Parameters
-    ----------
-    axes : (Axis, Axis)
-        The finest level.
-    layout : Layout
-        Blocks of the finest level.
-    rank : int
-        The rank.
-    joined : int
-        As in `Multigrid`.
-    plain : bool
-        Whether the right-hand side is the same everywhere.
-    more : int
-        Further arrays on the finest level.
-    """
-    total = 0
-    for number, shape in enumerate(build_levels(axes, layout, max(joined, MARGIN))):
-        tilings = [shape.tiling]
-        if shape.parts != shape.tiling:
-            tilings.append(shape.parts)
-        for tiling in tilings:
-            block = tiling.block(rank)
-            if not block.empty:
-                arrays = 2 if number else 2 - plain + more
-                total += 8 * arrays * math.prod(padded(block))
-    return total
 
 
 class _Direct:

@@ -1,17 +1,32 @@
 # SPDX-License-Identifier: MIT
-"""Messages and work of a multigrid cycle on any number of ranks: numbers only."""
+"""Messages, work and memory of multigrid on any number of ranks: numbers only."""
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from hpcapp.decomposition import Block, Layout
 from hpcapp.workloads.laplace.axis import Axis
-from hpcapp.workloads.laplace.level import GROWN, MARGIN, POST, PRE, REACH
+from hpcapp.workloads.laplace.level import (
+    GROWN,
+    MARGIN,
+    POST,
+    PRE,
+    REACH,
+    padded,
+)
 from hpcapp.workloads.laplace.levels import LevelShape, build_levels
 from hpcapp.workloads.laplace.tiling import Tiling
 from hpcapp.workloads.laplace.transfer import common_part, grown
 
-__all__ = ["Traffic", "cycle_row", "cycle_traffic", "level_traffic", "rise_traffic"]
+__all__ = [
+    "Traffic",
+    "count_bytes",
+    "cycle_row",
+    "cycle_traffic",
+    "level_traffic",
+    "rise_traffic",
+]
 
 
 # of an update by `relax_row_cpu` where the right-hand side is the same everywhere
@@ -163,6 +178,40 @@ def _spread(level: LevelShape, rank: int) -> Traffic:
     ]
     back = [block for block in wanted if not block.empty]
     return _sent(back, bool(back))
+
+
+def count_bytes(
+    axes: tuple[Axis, Axis],
+    layout: Layout,
+    rank: int,
+    joined: int,
+    arrays: int,
+) -> int:
+    """Return the bytes of a rank's arrays on all levels; pure.
+
+    Parameters
+    ----------
+    axes : (Axis, Axis)
+        The finest level.
+    layout : Layout
+        Blocks of the finest level.
+    rank : int
+        The rank.
+    joined : int
+        As in `Multigrid`.
+    arrays : int
+        On the finest level; values and right-hand side elsewhere.
+    """
+    total = 0
+    for number, shape in enumerate(build_levels(axes, layout, max(joined, MARGIN))):
+        tilings = [shape.tiling]
+        if shape.parts != shape.tiling:
+            tilings.append(shape.parts)
+        for tiling in tilings:
+            block = tiling.block(rank)
+            if not block.empty:
+                total += 8 * (2 if number else arrays) * math.prod(padded(block))
+    return total
 
 
 def _sent(blocks: Iterable[Block], active: bool) -> Traffic:
