@@ -179,6 +179,25 @@ class CudaDevice(Device):
         with self._told(array.nbytes):
             return cuda.to_device(array)
 
+    def put(self, out: Any, array: NDArray[Any]) -> None:
+        """Copy a contiguous array into one on the GPU.
+
+        Parameters
+        ----------
+        out : device array
+            Written, contiguous; of the same size.
+        array : ndarray
+            Free to be changed when this returns.
+
+        Raises
+        ------
+        GpuError
+            If a kernel before it has failed.
+        """
+        with self._told(0):
+            out.copy_to_device(array)
+        self.beat()
+
     def from_device(self, found: Any, out: NDArray[Any] | None = None) -> NDArray[Any]:
         """Wait for an array on the GPU and return a copy of it.
 
