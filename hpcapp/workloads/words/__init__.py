@@ -50,6 +50,10 @@ class Words(Workload):
         """Return what is told of each book and file."""
         return FIELDS
 
+    def without_gpu(self) -> str:
+        """Return "": positions and pairs have CUDA kernels; the rest stays on cores."""
+        return ""
+
     def extendable(self) -> frozenset[str]:
         """Return the inputs, where a book is a file."""
         return frozenset(() if self.parameters.merge else {"inputs"})

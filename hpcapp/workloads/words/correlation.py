@@ -15,17 +15,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpcapp.device import Device
+from hpcapp.workloads.words.positions import (
+    Lists,
+    Located,
+    Part,
+    Positions,
+    hold,
+    locate,
+)
 from hpcapp.workloads.words.segment import Segment
-from hpcapp.workloads.words.spelling import Places
 
 if TYPE_CHECKING:
     from hpcapp.mpi.comm import Comm
     from hpcapp.workloads.words.parameters import Parameters
 
 __all__ = ["Tail", "count_pairs"]
-
-# of each chosen word where it stands in the book, ascending
-Positions = list[NDArray[np.int64]]
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,7 @@ def count_pairs(
     comm : Comm
         The ranks.
     device : Device
-        Its threads.
+        A GPU, or threads.
     parameters : Parameters
         Lags, and who does what.
     segments : sequence of Segment
@@ -81,108 +85,63 @@ def count_pairs(
     reach = parameters.lags - 1
     words = comm.all(sum(segment.spelling.total() for segment in segments))
     starts = tail.words + np.cumsum([0, *words])
-    positions = _locate(device, segments, chosen, int(starts[comm.rank]))
-    after = _next_tail(comm, positions, tail, int(starts[-1]), reach)
+    part = Part(int(starts[comm.rank]), words[comm.rank], reach)
+    located = locate(device, segments, chosen, part)
+    after = _next_tail(comm, located, tail, int(starts[-1]), reach)
+    positions: Positions = located
+    before = np.stack((tail.place.astype(np.int64), tail.at), axis=1)
     if parameters.distribute == "text":
-        near = _from_left(comm, positions, starts, reach)
+        left = _from_left(comm, located, starts, reach)
+        before = np.concatenate((before[tail.at >= part.at - reach], left))
     else:
-        positions = _whole_words(comm, positions)
-        near = [np.zeros(0, np.int64)] * len(chosen)
-    here = int(starts[comm.rank]) if parameters.distribute == "text" else tail.words
-    calls, pairs = [], np.zeros((len(chosen), parameters.lags), np.int64)
-    for place, own in enumerate(positions):
-        old = tail.at[(tail.place == place) & (tail.at >= here - reach)]
-        joined = np.concatenate((old, near[place], own))
-        if own.size:
-            calls.append((pairs[place], joined, joined.size - own.size))
-    from hpcapp.workloads.words.position_kernels import correlate_cpu
-
-    device.launch(correlate_cpu, calls)
+        part = Part(tail.words, sum(words), reach)
+        positions = hold(device, _whole_words(comm, located.lists()), part)
+    pairs = positions.count(_by_place(before, len(chosen)), parameters.lags)
     collect = _gather if parameters.collect == "gather" else _send
     return collect(comm, pairs), after
 
 
-def _locate(
-    device: Device, segments: Sequence[Segment], chosen: list[bytes], at: int
-) -> Positions:
-    """Return the positions of each word on this rank, whose first word is `at`."""
-    places = [segment.spelling.places(chosen) for segment in segments]
-    counts = np.array(
-        [
-            segment.spelling.count_places(where, len(chosen))
-            for segment, where in zip(segments, places, strict=True)
-        ]
-    )
-    # a row of positions a word, in it those of one segment behind another
-    ends = np.cumsum(counts.T).reshape(counts.T.shape)
-    cursors = np.ascontiguousarray((ends - counts.T).T)
-    found = np.empty(int(counts.sum()), np.int64)
-    calls = []
-    for segment, where, cursor in zip(segments, places, cursors, strict=True):
-        calls.append((segment, found, cursor, at, where))
-        at += segment.spelling.total()
-    device.launch(_locate_segment, calls)
-    bounds = [0, *ends[:, -1].tolist()]
-    return [found[a:b] for a, b in pairwise(bounds)]
-
-
-def _locate_segment(
-    segment: Segment,
-    found: NDArray[np.int64],
-    cursor: NDArray[np.int64],
-    at: int,
-    where: Places,
-) -> None:
-    from hpcapp.workloads.words.position_kernels import locate_cpu
-
-    ids = segment.release()
-    ids.reverse()
-    while ids:
-        # each chunk of them is let go when it is done
-        at = locate_cpu(found, cursor, at, ids.pop(), *where)
-
-
-def _flat(positions: Positions, begin: int) -> NDArray[np.int64]:
-    """Return pairs of place and position, one behind another, from a position on."""
-    pairs = []
-    for place, part in enumerate(positions):
-        near = part[np.searchsorted(part, begin) :]
-        pairs.append(np.stack((np.full(near.size, place), near), axis=1))
-    return np.concatenate([np.zeros((0, 2), np.int64), *pairs]).ravel()
-
-
 def _from_left(
-    comm: "Comm", positions: Positions, starts: NDArray[np.int64], reach: int
-) -> Positions:
-    """Return the positions in the last words before this rank's, from other ranks."""
+    comm: "Comm", positions: Located, starts: NDArray[np.int64], reach: int
+) -> NDArray[np.int64]:
+    """Return place and position in the last words before this rank's, of others."""
     nothing = np.zeros(0, np.int64)
     parts = [
-        _flat(positions, int(starts[rank]) - reach) if rank > comm.rank else nothing
+        positions.near(int(starts[rank]) - reach).ravel()
+        if rank > comm.rank
+        else nothing
         for rank in range(comm.size)
     ]
     # in the order of ranks, and so in that of the text
-    halo = np.concatenate(comm.deal(parts)).reshape(-1, 2)
-    return [halo[halo[:, 0] == place, 1] for place in range(len(positions))]
+    return np.concatenate(comm.deal(parts)).reshape(-1, 2)
 
 
 def _next_tail(
-    comm: "Comm", positions: Positions, tail: Tail, end: int, reach: int
+    comm: "Comm", positions: Located, tail: Tail, end: int, reach: int
 ) -> Tail:
     old = np.stack((tail.place.astype(np.int64), tail.at), axis=1)
-    new = [part.reshape(-1, 2) for part in comm.all(_flat(positions, end - reach))]
+    new = comm.all(positions.near(end - reach))
     both = np.concatenate([old[tail.at >= end - reach], *new])
     both = both[np.argsort(both[:, 1])]
     return Tail(end, both[:, 0].astype(np.int32), np.ascontiguousarray(both[:, 1]))
 
 
-def _whole_words(comm: "Comm", positions: Positions) -> Positions:
+def _by_place(pairs: NDArray[np.int64], words: int) -> Lists:
+    """Return the positions of each word, in their order, of places and positions."""
+    order = np.argsort(pairs[:, 0], kind="stable")
+    places, at = pairs[order].T
+    bounds = np.searchsorted(places, np.arange(words + 1)).tolist()
+    return [at[a:b] for a, b in pairwise(bounds)]
+
+
+def _whole_words(comm: "Comm", lists: Lists) -> Lists:
     """Give each rank all positions of some of the words, in turn."""
-    whole: Positions = [np.zeros(0, np.int64)] * len(positions)
-    for first in range(0, len(positions), comm.size):
-        group = positions[first : first + comm.size]
+    whole: Lists = [np.zeros(0, np.int64)] * len(lists)
+    for first in range(0, len(lists), comm.size):
+        group = lists[first : first + comm.size]
         parts = [*group, *[np.zeros(0, np.int64)] * (comm.size - len(group))]
         received = np.concatenate(comm.deal(parts))
-        if first + comm.rank < len(positions):
+        if first + comm.rank < len(lists):
             whole[first + comm.rank] = received
     return whole
 

@@ -5,7 +5,8 @@ import numpy as np
 
 from hpcapp.checksum import checksum_block
 from hpcapp.device import Device
-from hpcapp.workloads.words.segment import Text, word_table
+from hpcapp.workloads.words.positions import Part, locate
+from hpcapp.workloads.words.segment import Segment, Text, word_table
 from hpcapp.workloads.words.spelling import Spelling, spell_words
 from hpcapp.workloads.words.table import Table
 
@@ -18,10 +19,9 @@ def warm_up(device: Device) -> None:
     Parameters
     ----------
     device : Device
-        Launches kernels.
+        Where positions and pairs are counted.
     """
     from hpcapp.workloads.words.entry_kernels import owners_cpu
-    from hpcapp.workloads.words.position_kernels import correlate_cpu, locate_cpu
     from hpcapp.workloads.words.table_kernels import refill_cpu
 
     data = np.frombuffer(bytearray(b"One two\xc2\xa0three"), np.uint8)
@@ -37,8 +37,8 @@ def warm_up(device: Device) -> None:
         np.empty(words.size, np.int64), words.arena, words.begin, words.length, 1
     )
     refill_cpu(np.zeros(4, np.uint32), np.zeros((2, 2), np.uint64), 0)
-    where = spelling.places([b"two"])
-    positions = np.zeros(4, np.int64)
-    locate_cpu(positions, np.zeros(1, np.int64), 0, ids, *where)
-    device.launch(correlate_cpu, [(np.zeros(2, np.int64), positions, 1)])
+    segment = Segment([], "utf-8", "strict", False)
+    segment.spelling, segment.ids = spelling, [ids]
+    located = locate(device, [segment], [b"two"], Part(0, words.size, 1))
+    located.count([np.zeros(0, np.int64)], 2)
     checksum_block(np.zeros(2, np.uint64), (0,), (2,))
