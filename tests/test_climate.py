@@ -336,6 +336,13 @@ def test_point_and_units_that_do_not_fit_are_refused(tmp_path):
     )
 
 
+def test_a_gpu_is_refused_with_the_reason():
+    assert configure([SMALL]).workload.without_gpu() == (
+        "climate reads each value from a file and adds it up: it has kernels for the "
+        "CPU only"
+    )
+
+
 def test_bad_input_ends_a_run_with_one_line_and_nothing_written(hpcapp, tmp_path):
     path = tmp_path / "a.nc"
     path.write_text("hello")

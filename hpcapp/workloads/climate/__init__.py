@@ -208,6 +208,11 @@ class Climate(Workload):
         except ValueError as error:
             raise ConfigError(str(error), key="parameters.units") from None
 
+    def without_gpu(self) -> str:
+        """Return why there are no CUDA kernels."""
+        what = "climate reads each value from a file and adds it up"
+        return f"{what}: it has kernels for the CPU only"
+
     def input_files(self) -> list[str]:
         """Return the input files in order."""
         return self.files
