@@ -9,15 +9,57 @@ from pathlib import Path
 import h5py
 import pytest
 
+from hpcapp import driver
+from hpcapp.gpu.device import CudaDevice
+
 CONFIGS = sorted(Path(__file__).parent.glob("*.yaml"))
 
 
+def kind_of(argument):
+    """Return what a kernel is compiled for: of arrays type, dimensions and layout."""
+    from numba import typeof
+
+    if not hasattr(argument, "copy_to_host"):
+        return str(typeof(argument))
+    # the simulator has no layout for arrays without elements: on a GPU it is C
+    layout = argument._numba_type_.layout if argument.size else "C"
+    return f"{argument.dtype} {argument.ndim} {layout}"
+
+
+@pytest.fixture
+def late(monkeypatch):
+    """Return the starts of kernels with types that they had not in the warm-up."""
+    known, late, steps = set(), [], []
+    start, crank = CudaDevice.start, driver._Run._crank
+
+    def noted(device, kernel, grid, *arguments, **options):
+        types = (kernel.fn.__qualname__, *map(kind_of, arguments))
+        if not steps:
+            known.add(types)
+        elif types not in known:
+            late.append(types)
+        start(device, kernel, grid, *arguments, **options)
+
+    def turned(run, context):
+        steps.append(True)
+        try:
+            return crank(run, context)
+        finally:
+            steps.pop()
+
+    monkeypatch.setattr(CudaDevice, "start", noted)
+    monkeypatch.setattr(driver._Run, "_crank", turned)
+    return late
+
+
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
-def test_a_run_on_gpus_gives_the_bits_of_the_cpu(world, folder, harness, config):
+def test_a_run_on_gpus_gives_the_bits_of_the_cpu(world, folder, harness, late, config):
     cpu, gpu = (folder / f"{config.stem}-{name}" for name in ("cpu", "gpu"))
     harness.run(world, config, cpu, ("run.device=cpu", "run.threads=1"))
     outcome, _ = harness.run(world, config, gpu, ("run.device=cuda", "run.threads=1"))
     assert outcome.answer is not None
+    # on a GPU these would be compiled while others wait
+    assert late == []
     if world.root:
         assert harness.load(gpu) == harness.load(cpu)
         with h5py.File(gpu / "result.nc") as file:
