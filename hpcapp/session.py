@@ -11,7 +11,7 @@ from hpcapp.clock import PHASES
 from hpcapp.device import cache_fault, cores
 from hpcapp.errors import ConfigError, Exit
 from hpcapp.gpu.choice import Choice, choose, find_gpu
-from hpcapp.gpu.device import Gpu
+from hpcapp.gpu.hardware import Gpu
 from hpcapp.log import Log
 from hpcapp.planning import check_memory, make_plan, memory_limit
 from hpcapp.problem import Problem

@@ -6,10 +6,11 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from hpcapp.errors import ConfigError, Exit
-from hpcapp.gpu import choice, device
+from hpcapp.gpu import choice
 from hpcapp.gpu.choice import (
     Choice,
     choose,
@@ -19,7 +20,9 @@ from hpcapp.gpu.choice import (
     open_device,
     simulated,
 )
-from hpcapp.gpu.device import CudaDevice, Gpu, GpuError, capability_fault, driver_fault
+from hpcapp.gpu.device import CudaDevice, GpuError
+from hpcapp.gpu.hardware import SIMULATED, Gpu, capability_fault, driver_fault
+from hpcapp.gpu.packing import GpuSlot, OnGpu
 
 H200 = Gpu("NVIDIA H200", "GPU-1", 140 * 2**30, (9, 0), 132, "13.0")
 needs_numba_cuda = pytest.mark.skipif(
@@ -119,7 +122,7 @@ def test_grid_covers_the_points_and_fills_the_gpu_no_more():
     assert found.cover(257) == (2, 256)
     assert found.cover(10**9) == (8 * 132, 256)
     assert found.cover(10**9, 128) == (8 * 132, 128)
-    few = CudaDevice(1, Gpu("simulator", device.SIMULATED))
+    few = CudaDevice(1, Gpu("simulator", SIMULATED))
     assert few.cover(10**9) == (2, 4)
     assert few.cover(10**9, 1) == (2, 1)
 
@@ -199,6 +202,59 @@ def test_errors_of_the_driver_say_what_was_asked_for_and_what_to_do(monkeypatch)
     )
 
 
+class Lost:
+    """An array on a GPU that has failed."""
+
+    shape, ndim = (2, 3), 2
+
+    def fail(self, *arguments, **options):
+        from numba.cuda.cudadrv.driver import CudaAPIError
+
+        raise CudaAPIError(700, "CUDA_ERROR_ILLEGAL_ADDRESS")
+
+    copy_to_host = copy_to_device = fail
+
+
+class Quiet(CudaDevice):
+    """A GPU whose kernels do nothing."""
+
+    def stream(self):
+        return 0
+
+    def start(self, kernel, grid, *arguments, stream=0, shared=0):
+        pass
+
+
+@needs_numba_cuda
+@pytest.mark.parametrize("way", ["in", "out", "from", "pack", "unpack"])
+def test_copies_that_fail_are_errors_of_the_gpu(way):
+    found, host, lost = Quiet(1, H200), np.zeros((2, 3)), Lost()
+    packing = OnGpu(found, 0)
+    slots = [GpuSlot(lost, host, host.nbytes, lost)]
+    with pytest.raises(GpuError) as caught:
+        if way == "in":
+            found.copy_in(lost, host)
+        elif way == "out":
+            found.copy_out(lost, host, 0)
+        elif way == "from":
+            found.from_device(lost, host)
+        elif way == "pack":
+            packing.pack(slots)
+        else:
+            packing.unpack(slots)
+    told = str(caught.value)
+    assert told.startswith("run.device: NVIDIA H200: a kernel or a copy failed: ")
+    assert "CUDA_ERROR_ILLEGAL_ADDRESS; if it fails again" in told
+
+
+def test_arrays_are_copied_by_the_device_alone(root):
+    """Its errors are told, those of the array's own methods would be tracebacks."""
+    inside = root / "hpcapp" / "gpu" / "device.py"
+    for path in sorted((root / "hpcapp").rglob("*.py")):
+        text = path.read_text("utf-8")
+        assert path == inside or ".copy_to_" not in text, path
+
+
 SCRIPT = """
 import numpy as np
 from numba import cuda
@@ -222,7 +278,12 @@ y = device.empty((2, 3), np.int32)
 assert y.shape == (2, 3) and y.dtype == np.int32
 device.start(scale, device.cover(11), x, 0.0, stream=device.stream())
 again = device.from_device(x)
-assert len(beats) == 5 and device.free_memory > 0
+queue = device.stream()
+device.copy_in(x, out, queue)
+device.copy_out(x, out, queue)
+device.wait(queue)
+device.copy_in(x, again)
+assert len(beats) == 6 and device.free_memory > 0
 print(out.tolist(), again.tolist(), device.note)
 """
 

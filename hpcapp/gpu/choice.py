@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hpcapp.errors import ConfigError
-from hpcapp.gpu.device import CudaDevice, Device, Gpu
+from hpcapp.gpu import hardware
+from hpcapp.gpu.device import CudaDevice, Device
+from hpcapp.gpu.hardware import Gpu
 
 __all__ = [
     "Choice",
@@ -121,13 +123,11 @@ def find_gpu(environ: Mapping[str, str] = os.environ) -> Gpu:
     """
     if importlib.util.find_spec("numba_cuda") is None:
         return Gpu(fault=f"numba-cuda is not installed here; {INSTALL}")
-    from hpcapp.gpu import device
-
     if simulated(environ):
-        return Gpu("simulator", device.SIMULATED)
+        return Gpu("simulator", hardware.SIMULATED)
     if environ.get("CUDA_VISIBLE_DEVICES", "0").strip() in ("", "-1"):
         return Gpu(fault="no GPU is visible: CUDA_VISIBLE_DEVICES is empty")
-    return device.examine()
+    return hardware.examine()
 
 
 def choose(

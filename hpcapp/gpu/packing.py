@@ -10,12 +10,18 @@ import numpy as np
 from hpcapp.gpu.device import CudaDevice
 from hpcapp.mpi.packing import ON_HOST, Slot
 
-__all__ = ["OnGpu", "copy_piece"]
+__all__ = ["GpuSlot", "OnGpu", "copy_piece"]
 
 
 @dataclass(frozen=True)
-class _GpuSlot(Slot):
-    """A piece on the GPU; `staged` is a contiguous array there."""
+class GpuSlot(Slot):
+    """A piece of an array on a GPU.
+
+    Parameters
+    ----------
+    staged : device array
+        Contiguous, of the piece's shape.
+    """
 
     staged: Any
 
@@ -58,10 +64,10 @@ class OnGpu:
             return ON_HOST.slot(piece)
         return self._slot(piece)
 
-    def _slot(self, piece: Any) -> _GpuSlot:
+    def _slot(self, piece: Any) -> GpuSlot:
         shape = tuple(piece.shape)
         message = self._device.pinned(shape, np.float64)
-        return _GpuSlot(piece, message, message.nbytes, self._device.empty(shape))
+        return GpuSlot(piece, message, message.nbytes, self._device.empty(shape))
 
     def begin(self) -> None:
         """Let copies wait for the kernels queued up to now, and for no later ones."""
@@ -70,14 +76,14 @@ class OnGpu:
     def pack(self, slots: Sequence[Slot]) -> None:
         """Queue the copying of pieces into their buffers."""
         for slot in slots:
-            if isinstance(slot, _GpuSlot):
+            if isinstance(slot, GpuSlot):
                 self._pack(slot)
             else:
                 ON_HOST.pack([slot])
 
-    def _pack(self, slot: _GpuSlot) -> None:
+    def _pack(self, slot: GpuSlot) -> None:
         copy_piece(self._device, slot.staged, slot.piece, self._aside)
-        slot.staged.copy_to_host(slot.message, stream=self._aside)
+        self._device.copy_out(slot.staged, slot.message, self._aside)
 
     def wait(self) -> None:
         """Wait until the buffers are filled, and free; kernels elsewhere go on."""
@@ -86,13 +92,13 @@ class OnGpu:
     def unpack(self, slots: Sequence[Slot]) -> None:
         """Queue the copying of buffers into their pieces."""
         for slot in slots:
-            if isinstance(slot, _GpuSlot):
+            if isinstance(slot, GpuSlot):
                 self._unpack(slot)
             else:
                 ON_HOST.unpack([slot])
 
-    def _unpack(self, slot: _GpuSlot) -> None:
-        slot.staged.copy_to_device(slot.message, stream=self._aside)
+    def _unpack(self, slot: GpuSlot) -> None:
+        self._device.copy_in(slot.staged, slot.message, self._aside)
         copy_piece(self._device, slot.piece, slot.staged, self._aside)
 
     def pair(self, source: Any, target: Any) -> Any:

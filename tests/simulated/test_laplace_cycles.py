@@ -7,7 +7,8 @@ import pytest
 from hpcapp.config import Run
 from hpcapp.decomposition import Layout
 from hpcapp.device import Device
-from hpcapp.gpu.device import SIMULATED, CudaDevice, Gpu
+from hpcapp.gpu.device import CudaDevice
+from hpcapp.gpu.hardware import SIMULATED, Gpu
 from hpcapp.workload import Context, State
 from hpcapp.workloads.laplace import Laplace
 

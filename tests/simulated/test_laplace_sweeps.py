@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from hpcapp.device import Device
-from hpcapp.gpu.device import SIMULATED, CudaDevice, Gpu
+from hpcapp.gpu.device import CudaDevice
+from hpcapp.gpu.hardware import SIMULATED, Gpu
 from hpcapp.workloads.laplace.engine import open_engine
 
 STENCIL = np.array([0.2, 0.3, 0.01, 0.007])
