@@ -105,6 +105,12 @@ class Run(Model):
     device: Literal["cpu", "cuda", "auto"] = parameter(
         "cpu", "where the kernels run; only auto may fall back, and says so", ""
     )
+    transport: Literal["auto", "host", "gpu"] = parameter(
+        "auto",
+        "messages between GPUs: through buffers of the host, or MPI gets GPU memory; "
+        "auto: that, where a trial has shown that it works",
+        "",
+    )
     threads: Threads = parameter(
         "auto", "threads of a rank; auto: its cores shared among ranks on them"
     )

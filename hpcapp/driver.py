@@ -99,7 +99,8 @@ class _Run:
         machine = session.machine
         rank = self.comm.rank
         threads = share_threads(config.run.threads, machine.masks, rank)
-        self.device = open_device(threads, machine.choice, machine.gpus, rank)
+        direct = machine.transport.gpu
+        self.device = open_device(threads, machine.choice, machine.gpus, rank, direct)
         self.device.beat = self.clock.beat
         self.workload: Workload = session.problem.workload
         self.layout: Layout = session.problem.layout(self.comm.size)
@@ -149,6 +150,8 @@ class _Run:
             f"{machine.mpi}"
         )
         self.log.info(f"writer {self.written_by}; device {self.device.note}")
+        if machine.choice.cuda:
+            self.log.info(f"messages between GPUs: {machine.transport.text}")
         if layout.used > 1 and layout.halo:
             self.log.info(f"halo depth {self.workload.halo(layout)}")
         for rank, (node, mask) in enumerate(machine.masks):
@@ -330,6 +333,7 @@ class _Run:
                 "cores": session.machine.cores(),
             },
             device=self.device.note,
+            transport=session.machine.transport.text,
             writer=self.written_by,
         )
 

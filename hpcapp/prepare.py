@@ -16,6 +16,7 @@ from hpcapp.changes import inputs_of, refuse_changes, refuse_inputs
 from hpcapp.errors import ConfigError, ResultError, RunDirectoryError
 from hpcapp.failure import read_status
 from hpcapp.gpu.choice import choose
+from hpcapp.gpu.transport import refuse_transport
 from hpcapp.log import Log
 from hpcapp.problem import Problem, parse_problem, read_problem
 from hpcapp.run_directory import CONFIG, Keeper, inspect, settle
@@ -288,7 +289,9 @@ def _read(request: Request, ranks: int) -> Problem:
     problem.check()
     problem.layout(ranks)
     with problem.config.placing():
-        choose(problem.config.run.device, problem.workload.without_gpu(), (), ())
+        run = problem.config.run
+        choose(run.device, problem.workload.without_gpu(), (), ())
+        refuse_transport(run.transport, run.device)
         check_writer(problem.config.output)
         check_snapshots(problem)
     return problem

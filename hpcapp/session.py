@@ -12,6 +12,7 @@ from hpcapp.device import cache_fault, cores
 from hpcapp.errors import ConfigError, Exit
 from hpcapp.gpu.choice import Choice, choose, find_gpu
 from hpcapp.gpu.hardware import Gpu
+from hpcapp.gpu.transport import Transport, find_transport
 from hpcapp.log import Log
 from hpcapp.planning import check_memory, make_plan, memory_limit
 from hpcapp.problem import Problem
@@ -61,6 +62,8 @@ class Machine:
         Of each rank, where the run may use them.
     choice : Choice
         Whether it does.
+    transport : Transport
+        How messages between GPUs travel.
     """
 
     nodes: tuple[str, ...]
@@ -70,6 +73,7 @@ class Machine:
     cache_fault: str = ""
     gpus: tuple[Gpu, ...] = ()
     choice: Choice = field(default_factory=Choice)
+    transport: Transport = field(default_factory=Transport)
 
     def cores(self) -> dict[str, int]:
         """Return how many cores the ranks of each node may use together."""
@@ -207,7 +211,8 @@ def survey(comm: "Comm", environ: Mapping[str, str], problem: Problem) -> Machin
     Raises
     ------
     ConfigError
-        If GPUs are asked for and a rank has none; on all ranks alike.
+        If GPUs, or messages from their memory, are asked for and a rank has none; on
+        all ranks alike.
     """
     from hpcapp.mpi.world import host, library
 
@@ -223,6 +228,9 @@ def survey(comm: "Comm", environ: Mapping[str, str], problem: Problem) -> Machin
     gpus = tuple(gpu for *_, gpu in everyone if gpu is not None)
     with problem.config.placing():
         choice = choose(wanted, reason, gpus, nodes)
+        how = problem.config.run.transport
+        exchanges = _exchanges(problem, comm.size)
+        transport = find_transport(comm, environ, how, choice, gpus, nodes, exchanges)
     return Machine(
         nodes=nodes,
         masks=tuple((node, mask) for node, mask, *_ in everyone),
@@ -231,7 +239,14 @@ def survey(comm: "Comm", environ: Mapping[str, str], problem: Problem) -> Machin
         cache_fault=next((place for *_, place, _ in everyone if place), ""),
         gpus=gpus if choice.cuda else (),
         choice=choice,
+        transport=transport,
     )
+
+
+def _exchanges(problem: Problem, ranks: int) -> bool:
+    """Tell whether ranks exchange arrays."""
+    layout = problem.layout(ranks)
+    return layout.used > 1 and problem.workload.halo(layout) > 0
 
 
 def check(problem: Problem, machine: Machine) -> str:

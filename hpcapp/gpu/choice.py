@@ -172,7 +172,11 @@ def choose(
 
 
 def open_device(
-    threads: int, choice: Choice, gpus: Sequence[Gpu] = (), rank: int = 0
+    threads: int,
+    choice: Choice,
+    gpus: Sequence[Gpu] = (),
+    rank: int = 0,
+    direct: bool = False,
 ) -> Device:
     """Open what was chosen.
 
@@ -186,6 +190,8 @@ def open_device(
         Of each rank.
     rank : int
         This one.
+    direct : bool
+        Whether messages between GPUs come from their memory.
 
     Returns
     -------
@@ -194,5 +200,5 @@ def open_device(
     """
     if choice.cuda:
         users = sum(gpu.uuid == gpus[rank].uuid for gpu in gpus)
-        return CudaDevice(threads, gpus[rank], users)
+        return CudaDevice(threads, gpus[rank], users, direct)
     return Device(threads, f"cpu (auto: {choice.note})" if choice.note else "cpu")

@@ -39,15 +39,19 @@ class CudaDevice(Device):
         Without fault.
     users : int
         Ranks that share it.
+    direct : bool
+        Whether MPI gets arrays on the GPU as messages, else buffers of the host.
     """
 
     name = "cuda"
 
-    def __init__(self, threads: int, gpu: Gpu, users: int = 1) -> None:
+    def __init__(
+        self, threads: int, gpu: Gpu, users: int = 1, direct: bool = False
+    ) -> None:
         shared = f", shared by {users} ranks" if users > 1 else ""
         size = f", {gpu.memory / 2**30:.0f} GiB" if gpu.memory else ""
         super().__init__(threads, f"cuda ({gpu.name}{size}{shared})")
-        self.gpu, self.users = gpu, users
+        self.gpu, self.users, self.direct = gpu, users, direct
         self.simulated = gpu.uuid == SIMULATED
 
     def empty(self, shape: int | tuple[int, ...], dtype: DTypeLike = np.float64) -> Any:

@@ -29,8 +29,9 @@ class GpuSlot(Slot):
 class OnGpu:
     """Arrays in the memory of a GPU; pieces of arrays on the host may be among them.
 
-    A piece is copied into a contiguous array on the GPU, and that into a pinned
-    buffer on the host, which is the message.
+    A piece is copied into a contiguous array on the GPU. That is the message where the
+    device says that MPI takes it (`direct`); else it is copied into a pinned buffer on
+    the host, which is the message.
 
     Parameters
     ----------
@@ -62,6 +63,9 @@ class OnGpu:
         """Return a piece with a buffer for its messages."""
         if isinstance(piece, np.ndarray):
             return ON_HOST.slot(piece)
+        if self._device.direct:
+            staged = self._device.empty(tuple(piece.shape))
+            return GpuSlot(piece, staged, int(staged.nbytes), staged)
         return self._slot(piece)
 
     def _slot(self, piece: Any) -> GpuSlot:
@@ -83,7 +87,8 @@ class OnGpu:
 
     def _pack(self, slot: GpuSlot) -> None:
         copy_piece(self._device, slot.staged, slot.piece, self._aside)
-        self._device.copy_out(slot.staged, slot.message, self._aside)
+        if slot.message is not slot.staged:
+            self._device.copy_out(slot.staged, slot.message, self._aside)
 
     def wait(self) -> None:
         """Wait until the buffers are filled, and free; kernels elsewhere go on."""
@@ -98,7 +103,8 @@ class OnGpu:
                 ON_HOST.unpack([slot])
 
     def _unpack(self, slot: GpuSlot) -> None:
-        self._device.copy_in(slot.staged, slot.message, self._aside)
+        if slot.message is not slot.staged:
+            self._device.copy_in(slot.staged, slot.message, self._aside)
         copy_piece(self._device, slot.piece, slot.staged, self._aside)
 
     def pair(self, source: Any, target: Any) -> Any:

@@ -37,7 +37,7 @@ class Origin:
         Seed of random workloads.
     layout : mapping
         Ranks, process grid, threads, hosts, cores of each host.
-    device, writer : str
+    device, writer, transport : str
         What was chosen, and for what reason.
     """
 
@@ -50,6 +50,7 @@ class Origin:
     layout: Mapping[str, Any]
     device: str
     writer: str
+    transport: str = "host"
 
 
 def installed(mpi: str) -> dict[str, str]:
@@ -136,6 +137,7 @@ def describe(
         "hpcapp_layout": json.dumps(origin.layout),
         "hpcapp_device": origin.device,
         "hpcapp_writer": origin.writer,
+        "hpcapp_transport": origin.transport,
         "hpcapp_timings": json.dumps(phases),
     }
     return {**facts, **outcome}

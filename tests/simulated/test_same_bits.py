@@ -64,8 +64,12 @@ def test_a_run_on_gpus_gives_the_bits_of_the_cpu(world, folder, harness, late, c
         assert harness.load(gpu) == harness.load(cpu)
         with h5py.File(gpu / "result.nc") as file:
             device = file.attrs["hpcapp_device"].decode()
+            transport = file.attrs["hpcapp_transport"].decode()
         shared = f", shared by {world.size} ranks" if world.size > 1 else ""
         assert device == f"cuda (simulator{shared})"
+        # nothing is sent, or nothing is in GPU memory
+        why = "Numba's simulator are not in GPU memory" if world.size > 1 else "nothing"
+        assert transport.startswith("host (auto: ") and why in transport
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
