@@ -218,7 +218,7 @@ class Lost:
 class Quiet(CudaDevice):
     """A GPU whose kernels do nothing."""
 
-    def stream(self):
+    def stream(self, urgent=False):
         return 0
 
     def start(self, kernel, grid, *arguments, stream=0, shared=0):
@@ -245,6 +245,65 @@ def test_copies_that_fail_are_errors_of_the_gpu(way):
     told = str(caught.value)
     assert told.startswith("run.device: NVIDIA H200: a kernel or a copy failed: ")
     assert "CUDA_ERROR_ILLEGAL_ADDRESS; if it fails again" in told
+
+
+class Queue:
+    """A stream of the driver."""
+
+
+class Driver:
+    """Makes streams."""
+
+    def __init__(self):
+        self.made, self.ended = [], []
+
+    def cuCtxGetStreamPriorityRange(self):  # noqa: N802
+        # of an H200: the least and the greatest priority
+        return 0, -5
+
+    def cuStreamCreateWithPriority(self, flags, priority):  # noqa: N802
+        self.made.append((flags, priority))
+        return 77
+
+    def cuStreamDestroy(self, handle):  # noqa: N802
+        self.ended.append(handle)
+
+
+@needs_numba_cuda
+def test_queue_of_messages_goes_first_and_is_given_back(monkeypatch):
+    from numba import cuda
+    from numba.cuda.cudadrv import driver as library
+
+    driver, handles = Driver(), []
+    monkeypatch.setattr(library, "driver", driver)
+    monkeypatch.setattr(cuda, "current_context", lambda: None)
+    monkeypatch.setattr(cuda, "stream", lambda: "usual")
+
+    def external_stream(handle):
+        handles.append(handle)
+        return Queue()
+
+    monkeypatch.setattr(cuda, "external_stream", external_stream)
+    found = CudaDevice(1, H200)
+    assert (found.stream(), driver.made) == ("usual", [])
+    queue = found.stream(urgent=True)
+    # it still waits for the usual queue: flag 0
+    assert (driver.made, handles, driver.ended) == ([(0, -5)], [77], [])
+    del queue
+    assert driver.ended == [77]
+
+
+@needs_numba_cuda
+def test_queue_that_cannot_be_made_is_an_error_of_the_gpu(monkeypatch):
+    from numba import cuda
+    from numba.cuda.cudadrv.driver import CudaAPIError
+
+    def refuse():
+        raise CudaAPIError(46, "CUDA_ERROR_DEVICE_UNAVAILABLE")
+
+    monkeypatch.setattr(cuda, "stream", refuse)
+    with pytest.raises(GpuError, match=r"failed: .*CUDA_ERROR_DEVICE_UNAVAILABLE; if"):
+        CudaDevice(1, H200).stream()
 
 
 def test_arrays_are_copied_by_the_device_alone(root):

@@ -4,6 +4,7 @@
 The CUDA target of Numba is imported in functions: a run on the CPU never pays for it.
 """
 
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -181,12 +182,37 @@ class CudaDevice(Device):
             array: NDArray[Any] = cuda.pinned_array(shape, dtype)
         return array
 
-    def stream(self) -> Any:
-        """Make a queue of work beside the usual one."""
+    def stream(self, urgent: bool = False) -> Any:
+        """Make a queue of work beside the usual one.
+
+        Parameters
+        ----------
+        urgent : bool
+            Whether its kernels go before those of other queues that have not begun:
+            else a small kernel waits until a large one has no block left to begin.
+
+        Raises
+        ------
+        GpuError
+            If the driver makes none.
+        """
         from numba import cuda
 
         with self._told(0):
-            return cuda.stream()
+            if self.simulated or not urgent:
+                return cuda.stream()
+            from numba.cuda.cudadrv.driver import driver
+
+            # opens the GPU, if nobody has
+            cuda.current_context()
+            _, first = driver.cuCtxGetStreamPriorityRange()
+            # 0: it waits for the usual queue and that for it, as all others do
+            found = driver.cuStreamCreateWithPriority(0, first)
+            made = cuda.external_stream(int(found))
+            end = weakref.finalize(made, driver.cuStreamDestroy, int(found))
+            # the driver has gone by then
+            end.atexit = False
+            return made
 
     def start(
         self,

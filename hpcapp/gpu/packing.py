@@ -47,7 +47,8 @@ class OnGpu:
 
     def __init__(self, device: CudaDevice, main: Any) -> None:
         self._device, self._main = device, main
-        self._aside = device.stream()
+        # a rank that waits for messages must not wait for the interior's kernel first
+        self._aside = device.stream(urgent=True)
 
     def warm_up(self) -> None:
         """Compile the kernels for views and for whole arrays."""

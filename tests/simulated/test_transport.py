@@ -81,6 +81,61 @@ def test_halos_are_the_same_and_need_no_buffers_of_the_host(world, depth):
     assert buffers == [8, 0]
 
 
+class Told(CudaDevice):
+    """A GPU that tells what is queued where."""
+
+    def __init__(self, direct):
+        super().__init__(1, GPU, direct=direct)
+        self.words, self.main = [], super().stream()
+
+    def say(self, word, stream):
+        place = "main" if stream is self.main else "aside"
+        self.words.append(f"{word} {place}")
+
+    def start(self, kernel, grid, *arguments, stream=0, shared=0):
+        self.say("kernel", stream)
+        super().start(kernel, grid, *arguments, stream=stream, shared=shared)
+
+    def copy_in(self, into, values, stream=0):
+        self.say("in", stream)
+        super().copy_in(into, values, stream)
+
+    def copy_out(self, found, out, stream):
+        self.say("out", stream)
+        super().copy_out(found, out, stream)
+
+    def wait(self, stream):
+        self.say("wait", stream)
+        super().wait(stream)
+
+    def order(self, first, then):
+        self.say("order", first)
+        super().order(first, then)
+
+
+@pytest.mark.parametrize("direct", [False, True])
+def test_messages_travel_while_the_interior_is_computed(world, direct):
+    if world.size > 1:
+        pytest.skip("a rank is its own neighbour")
+    device = Told(direct)
+    array = device.to_device(np.zeros(SHAPE))
+    way = OnGpu(device, device.main)
+    halo = Halo(world, array, ((0, 0), (None, None)), 1, 1, way)
+    halo.start()
+    # the interior is queued here, in the other queue: nobody has waited for anything
+    begun, device.words = device.words, []
+    halo.finish()
+    halo.close()
+    out, back = ([], []) if direct else (["out aside"], ["in aside"])
+    assert begun == ["order main", *2 * ["kernel aside", *out]]
+    # only copies are waited for, never the queue of the interior
+    assert device.words == [
+        "wait aside",
+        *2 * [*back, "kernel aside"],
+        "order aside",
+    ]
+
+
 def test_pieces_on_the_host_and_on_the_gpu_meet(world):
     after, before = (world.rank + 1) % world.size, (world.rank - 1) % world.size
     for direct in (False, True):
