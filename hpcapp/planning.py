@@ -68,6 +68,9 @@ class Plan:
         Of this machine that may be used.
     device : str
         As configured, and why it is not the GPU where that is known before a run.
+    gpu_bytes, pinned_bytes : tuple of int
+        Of each rank: arrays on its GPU, buffers of the host for messages from there;
+        none where it is known that the kernels run on the CPU.
     more : tuple of (str, str)
         Names and texts that only this kind of workload has.
     """
@@ -89,6 +92,8 @@ class Plan:
     threads: int
     cores: int
     device: str
+    gpu_bytes: tuple[int, ...] = ()
+    pinned_bytes: tuple[int, ...] = ()
     more: tuple[tuple[str, str], ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
@@ -126,9 +131,21 @@ class Plan:
                 f"{self.threads} a rank on the {self.cores} cores of this machine",
             ),
             ("device", self.device),
+            *self._gpu_rows(),
             *self.more,
         ]
         return "\n".join(f"{name:<13} {value}" for name, value in rows)
+
+    def _gpu_rows(self) -> list[tuple[str, str]]:
+        if not self.gpu_bytes:
+            return []
+        text = f"{show_bytes(max(self.gpu_bytes))} of arrays in the largest rank"
+        if self.ranks > 1:
+            total = show_bytes(sum(self.gpu_bytes))
+            text += f", {total} in all; ranks that share a GPU add up"
+        if any(self.pinned_bytes):
+            text += f"; {show_bytes(max(self.pinned_bytes))} of buffers on the host"
+        return [("GPU memory", text)]
 
     @property
     def total_bytes(self) -> int:
@@ -166,7 +183,7 @@ def make_plan(problem: Problem, ranks: int, network: Network | None = None) -> P
     sent = [halo_sent(layout, rank, depth) for rank in senders]
     arrays = tuple(workload.memory(layout, rank) for rank in range(ranks))
     mask = ("here", cores())
-    config = problem.config
+    config, gpu = problem.config, _gpu_memory(problem, layout, ranks)
     return Plan(
         workload=config.workload,
         ranks=ranks,
@@ -185,6 +202,8 @@ def make_plan(problem: Problem, ranks: int, network: Network | None = None) -> P
         threads=share_threads(config.run.threads, [mask] * ranks, 0),
         cores=len(mask[1]),
         device=_device(problem),
+        gpu_bytes=tuple(there for there, _ in gpu),
+        pinned_bytes=tuple(here for _, here in gpu),
         more=_more_rows(problem, layout, network),
     )
 
@@ -194,6 +213,12 @@ def _device(problem: Problem) -> str:
     if wanted == "cpu" or not reason:
         return wanted
     return f"{'cpu' if wanted == 'auto' else 'none'} ({wanted}: {reason})"
+
+
+def _gpu_memory(problem: Problem, layout: Layout, ranks: int) -> list[tuple[int, int]]:
+    if problem.config.run.device == "cpu" or problem.workload.without_gpu():
+        return []
+    return [problem.workload.gpu_memory(layout, rank) for rank in range(ranks)]
 
 
 def _more_rows(

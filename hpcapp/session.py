@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from hpcapp.clock import PHASES
 from hpcapp.device import cache_fault, cores
-from hpcapp.errors import ConfigError, Exit
+from hpcapp.errors import ConfigError, Exit, PlanError
 from hpcapp.gpu.choice import Choice, choose, find_gpu
 from hpcapp.gpu.hardware import Gpu
+from hpcapp.gpu.room import lacking_room
 from hpcapp.gpu.transport import Transport, find_transport
 from hpcapp.log import Log
-from hpcapp.planning import check_memory, make_plan, memory_limit
+from hpcapp.planning import Plan, check_memory, make_plan, memory_limit
 from hpcapp.problem import Problem
 from hpcapp.run_directory import RunDirectory
 from hpcapp.stops import Stops
@@ -269,12 +270,24 @@ def check(problem: Problem, machine: Machine) -> str:
     ConfigError
         If kernels cannot be kept.
     PlanError
-        If the memory does not do.
+        If the memory of a node or of a GPU does not do.
     """
     if machine.cache_fault:
         raise ConfigError(machine.cache_fault)
     plan = make_plan(problem, len(machine.nodes))
-    return check_memory(problem, plan, machine.nodes, machine.limits)
+    warning = check_memory(problem, plan, machine.nodes, machine.limits)
+    return warning or _check_gpu_memory(problem, plan, machine)
+
+
+def _check_gpu_memory(problem: Problem, plan: Plan, machine: Machine) -> str:
+    fault = lacking_room(plan.gpu_bytes, machine.gpus, machine.nodes)
+    mode = problem.config.run.memory
+    if not fault or mode == "off":
+        return ""
+    message = f"{problem.config.where('run', 'memory')}: run.memory: {fault}"
+    if mode == "check":
+        raise PlanError(message)
+    return message
 
 
 def tabulate(clocks: Sequence[Mapping[str, float]]) -> Phases:

@@ -18,6 +18,7 @@ from hpcapp.decomposition import Block, Domain, Layout
 from hpcapp.errors import ConfigError
 from hpcapp.fields import Field, Part, State
 from hpcapp.messages import shown
+from hpcapp.steps import Answer, Step
 from hpcapp.validity import Check, Read
 
 if TYPE_CHECKING:
@@ -54,50 +55,6 @@ class Network:
     latency: float
     bandwidth: float
     rate: float
-
-
-@dataclass(frozen=True)
-class Step:
-    """What a workload says at a yield.
-
-    Parameters
-    ----------
-    fraction : float
-        Estimated share of the whole run that is done, 0 to 1.
-    note : str
-        A few words for the progress line, such as the residual.
-    work : float
-        Work that all ranks have done in this step, in the workload's `unit`.
-    value : float or None
-        Of what the workload calls `watched`, at this step; the same on all ranks.
-    """
-
-    fraction: float
-    note: str = ""
-    work: float = 0.0
-    value: float | None = None
-
-
-@dataclass(frozen=True)
-class Answer:
-    """The outcome in a line and in numbers.
-
-    Parameters
-    ----------
-    text : str
-        One line with the uncertainty or residual.
-    values : mapping
-        Numbers for ``--json``.
-    converged : bool or None
-        Whether what was asked for was reached; None where that means nothing.
-    warning : str
-        What the user should know; "" for nothing.
-    """
-
-    text: str
-    values: Mapping[str, float]
-    converged: bool | None = None
-    warning: str = ""
 
 
 @dataclass
@@ -329,6 +286,25 @@ class Workload(ABC):
         """
         sizes = (np.dtype(f.dtype).itemsize for f in self.fields() if f.distributed)
         return layout.block(rank).size * sum(sizes)
+
+    def gpu_memory(self, layout: Layout, rank: int) -> tuple[int, int]:
+        """Return what a rank on a GPU needs beside `memory`; pure, used by `plan`.
+
+        Parameters
+        ----------
+        layout : Layout
+            The blocks.
+        rank : int
+            The rank.
+
+        Returns
+        -------
+        gpu : int
+            Bytes of arrays on the GPU, at most; by default as many as on the host.
+        pinned : int
+            Bytes of buffers of the host through which messages go; by default none.
+        """
+        return self.memory(layout, rank), 0
 
     @classmethod
     def tables(cls, read: Read) -> Iterator[tuple[str, Iterable[str]]]:  # noqa: ARG003

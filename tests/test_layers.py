@@ -24,7 +24,7 @@ LAYERS = (
     ("config",),
     ("device", "mpi"),
     ("gpu",),
-    ("fields", "validity"),
+    ("fields", "steps", "validity"),
     ("workload",),
     ("discovery",),
     ("workloads", "problem", "store"),

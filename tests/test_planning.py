@@ -78,6 +78,27 @@ def test_plan_tells_why_a_gpu_is_not_used():
         )
 
 
+def test_plan_of_arrays_and_messages_on_gpus():
+    shape = ("parameters.shape=[100, 60]", "parameters.halo_depth=2")
+    assert plan_of(4, *shape).gpu_bytes == ()
+    gpu = plan_of(4, *shape, "parameters.method=jacobi", "run.device=cuda")
+    # two arrays of 50 + 4 rows, whose 30 + 4 columns are rounded up to lines of 16;
+    # strips of 2 x 30 and, with corners, 2 x 52 leave and arrive for each; two norms
+    messages = 2 * 2 * 8 * (2 * 30 + 2 * 52)
+    assert gpu.gpu_bytes == (2 * 8 * 54 * 48 + messages + 16,) * 4
+    assert gpu.pinned_bytes == (messages,) * 4
+    assert (
+        "GPU memory    46.7 kB of arrays in the largest rank, 187 kB in all; ranks "
+        "that share a GPU add up; 5.25 kB of buffers on the host"
+    ) in gpu.text()
+    one = plan_of(1, *shape, "run.device=auto")
+    # alone it has a margin of 1
+    assert one.gpu_bytes == (8 * 102 * 64 + 16,)
+    assert "GPU memory    52.2 kB of arrays in the largest rank\n" in one.text()
+    idle = plan_of(12, "parameters.shape=[3, 3]", "run.device=cuda")
+    assert idle.gpu_bytes[9:] == (16, 16, 16)
+
+
 def test_rank_in_the_middle_sends_most():
     plan = plan_of(9, "parameters.shape=[90, 90]", "parameters.halo_depth=2")
     assert (plan.grid, plan.halo_messages) == ((3, 3), 4)

@@ -37,6 +37,8 @@ class Gpu:
         Newest version of CUDA that the driver understands.
     fault : str
         Why it cannot be used, or "".
+    free : int
+        Bytes of memory that nobody had when this rank had opened it.
     """
 
     name: str = ""
@@ -46,6 +48,7 @@ class Gpu:
     multiprocessors: int = 1
     driver: str = ""
     fault: str = ""
+    free: int = 0
 
 
 def examine() -> Gpu:
@@ -72,6 +75,7 @@ def examine() -> Gpu:
         name=_text(found.name),
         uuid=_text(found.uuid),
         memory=int(memory.total),
+        free=int(memory.free),
         capability=tuple(found.compute_capability)[:2],
         multiprocessors=int(found.MULTIPROCESSOR_COUNT),
         driver=".".join(map(str, version)),

@@ -10,13 +10,19 @@ from hpcapp import reduction
 from hpcapp.gpu.device import CudaDevice
 from hpcapp.postfix import Program
 
-__all__ = ["PIECE", "add_values", "evaluate"]
+__all__ = ["PIECE", "add_values", "count_bytes", "evaluate"]
 
 PIECE = 3 << 20
 """Values of one call: 24 MB an array; a multiple of 3."""
 
 # shared memory of a block, and threads of it, at most
 SHARED, THREADS = 48 * 1024, 256
+
+
+def count_bytes(program: Program) -> int:
+    """Return the bytes of a program on a GPU, and of what its values are added to."""
+    words = len(program.opcodes) + len(program.operands) + len(program.constants)
+    return 8 * words + 64
 
 
 def evaluate(device: CudaDevice, program: Program, out: Any, x: Any) -> None:

@@ -11,13 +11,13 @@ from hpcapp.config import Model, Run
 from hpcapp.decomposition import Domain, Layout
 from hpcapp.device import Device
 from hpcapp.errors import ConfigError, HpcappError
-from hpcapp.evaluation import evaluate_number
 from hpcapp.expression import parse
 from hpcapp.validity import Check, Read
 from hpcapp.workload import Answer, Context, Field, Network, State, Step, Workload
 from hpcapp.workloads.laplace.cg import ConjugateGradients
 from hpcapp.workloads.laplace.checks import check_solution
-from hpcapp.workloads.laplace.grid import Grid, Lines, boundary_lines
+from hpcapp.workloads.laplace.gpu_bytes import count_cycle_bytes, count_sweep_bytes
+from hpcapp.workloads.laplace.grid import Grid, Lines, boundary_lines, no_start
 from hpcapp.workloads.laplace.groups import PASS_LEVELS, sweeps_row
 from hpcapp.workloads.laplace.level import MARGIN
 from hpcapp.workloads.laplace.multigrid import Multigrid
@@ -172,6 +172,15 @@ class Laplace(Workload):
         count = 2 if self.parameters.method == "jacobi" else 1
         return 8 * (count + (not self._plain_source)) * padded
 
+    def gpu_memory(self, layout: Layout, rank: int) -> tuple[int, int]:
+        """Return bytes of arrays and messages on a GPU, and of pinned buffers."""
+        plain, depth = self._plain_source, max(1, self.halo(layout))
+        if self._cycles:
+            axes = self._problem({}).axes
+            return count_cycle_bytes(axes, layout, rank, self._joined, plain)
+        count = 2 if self.parameters.method == "jacobi" else 1
+        return count_sweep_bytes(layout, rank, depth, count, not plain)
+
     def plan_rows(
         self, layout: Layout, network: Network | None = None
     ) -> tuple[tuple[str, str], ...]:
@@ -194,13 +203,7 @@ class Laplace(Workload):
 
     def warm_up(self, device: Device) -> None:
         """Compile the kernels of the method, and of a source that is a field."""
-        warm_up_method(device, self.parameters.method)
-        program = parse(self.parameters.source, ("x", "y"))
-        if program.constant is None:
-            from hpcapp.evaluation import evaluate_grid
-
-            points = np.zeros(2)
-            evaluate_grid(np.empty((2, 2)), program, points, points)
+        warm_up_method(device, self.parameters.method, self.parameters.source)
 
     def steps(self, ctx: Context) -> Iterator[Step]:
         """Go on until the criterion holds, `check_every` sweeps or a cycle a step."""
@@ -231,7 +234,8 @@ class Laplace(Workload):
         if not iterations:
             found = solver.measure()
             if not math.isfinite(found.residual):
-                raise self._no_start(found.residual, solver.broken_source())
+                at = solver.broken_source()
+                raise no_start(self.grid, p.source, found.residual, at)
             state["initial_residual"] = np.float64(found.residual)
             iterations, residuals = [0], [1.0 if found.residual > 0 else 0.0]
             self._record(ctx, solver, iterations, residuals, found)
@@ -311,22 +315,6 @@ class Laplace(Workload):
         if not state.resumed:
             return [], []
         return state["iteration"].tolist(), state["residual"].tolist()
-
-    def _no_start(self, residual: float, at: tuple[int, int] | None) -> HpcappError:
-        """Say why the initial guess has no finite residual."""
-        if at is None:
-            return HpcappError(
-                f"laplace: parameters.boundary: the residual of the initial guess must "
-                f"be finite, got {residual}: the values are too large for the spacing"
-            )
-        source = self.parameters.source
-        x = float(self.grid.x(at[1], at[1] + 1)[0])
-        y = float(self.grid.y(at[0], at[0] + 1)[0])
-        value = evaluate_number(parse(source, ("x", "y")), x, y)
-        return HpcappError(
-            f"laplace: parameters.source: must be a finite number at all points "
-            f"inside, got {source}, which is {value} at x = {x:g}, y = {y:g}"
-        )
 
     def _record(
         self,

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from hpcapp.decomposition import Block
-from hpcapp.errors import ConfigError
-from hpcapp.evaluation import evaluate_line
+from hpcapp.errors import ConfigError, HpcappError
+from hpcapp.evaluation import evaluate_line, evaluate_number
 from hpcapp.expression import parse
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "Lines",
     "boundary_lines",
     "first_broken",
+    "no_start",
     "source_block",
     "write_boundary",
 ]
@@ -278,3 +279,37 @@ def first_broken(
             break
     index = -int(comm.max(np.array([-index]))[0])
     return None if index == none else (index // shape[1], index % shape[1])
+
+
+def no_start(
+    grid: Grid, source: float | str, residual: float, at: tuple[int, int] | None
+) -> HpcappError:
+    """Say why the initial guess has no finite residual.
+
+    Parameters
+    ----------
+    grid : Grid
+        Geometry.
+    source : float or str
+        As configured.
+    residual : float
+        What came out.
+    at : (int, int) or None
+        Row and column of the first source that is no number, from `first_broken`.
+
+    Returns
+    -------
+    HpcappError
+        To be raised.
+    """
+    if at is None:
+        return HpcappError(
+            f"laplace: parameters.boundary: the residual of the initial guess must "
+            f"be finite, got {residual}: the values are too large for the spacing"
+        )
+    x, y = float(grid.x(at[1], at[1] + 1)[0]), float(grid.y(at[0], at[0] + 1)[0])
+    value = evaluate_number(parse(source, ("x", "y")), x, y)
+    return HpcappError(
+        f"laplace: parameters.source: must be a finite number at all points "
+        f"inside, got {source}, which is {value} at x = {x:g}, y = {y:g}"
+    )

@@ -6,20 +6,23 @@ from typing import Any
 import numpy as np
 
 from hpcapp.device import Device
+from hpcapp.expression import parse
 from hpcapp.workloads.laplace.engine import open_engine
 from hpcapp.workloads.laplace.parameters import CYCLES
 
 __all__ = ["warm_up_method"]
 
 
-def warm_up_method(device: Device, method: str) -> None:
-    """Compile the kernels of a method.
+def warm_up_method(device: Device, method: str, source: float | str) -> None:
+    """Compile the kernels of a method, and of a source that is a field.
 
     Parameters
     ----------
     device : Device
         Where they will run.
     method : str
+        As in `Parameters`.
+    source : float or str
         As in `Parameters`.
     """
     if method in CYCLES:
@@ -30,6 +33,12 @@ def warm_up_method(device: Device, method: str) -> None:
             warm_up_cycles_on_gpu(device)
     else:
         _warm_up_sweeps(device, method == "jacobi")
+    program = parse(source, ("x", "y"))
+    if program.constant is None:
+        from hpcapp.evaluation import evaluate_grid
+
+        points = np.zeros(2)
+        evaluate_grid(np.empty((2, 2)), program, points, points)
 
 
 def _warm_up_sweeps(device: Device, jacobi: bool) -> None:

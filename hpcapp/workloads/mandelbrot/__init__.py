@@ -13,7 +13,8 @@ from hpcapp.device import Device
 from hpcapp.validity import Check, Read
 from hpcapp.workload import Answer, Context, Field, State, Step, Workload
 from hpcapp.workloads.mandelbrot.checks import check_picture
-from hpcapp.workloads.mandelbrot.painting import Painter
+from hpcapp.workloads.mandelbrot.on_gpu import ORBITS
+from hpcapp.workloads.mandelbrot.painting import ROUND, Painter
 from hpcapp.workloads.mandelbrot.parameters import Parameters
 from hpcapp.workloads.mandelbrot.picture import Plane, piece_rows
 
@@ -103,13 +104,27 @@ class Mandelbrot(Workload):
         28 bytes a pixel where no interior point is recognised, else about 8; a
         dynamic schedule stops at twice the average share.
         """
-        ny, nx = self.parameters.shape
-        rows = -(-ny // layout.used)
-        if self.parameters.schedule == "dynamic":
-            rows = min(ny, 2 * rows)
+        nx, rows = self.parameters.shape[1], self._most_rows(layout)
         threads = 1 if self.run.threads == "auto" else self.run.threads
         piece = min(rows, piece_rows(nx)) * threads
         return int(nx * (rows * (8 if self.parameters.interior else 28) + 24 * piece))
+
+    def gpu_memory(self, layout: Layout, rank: int) -> tuple[int, int]:  # noqa: ARG002
+        """Return bytes of a call's pixels, or of the orbits that go on; no messages.
+
+        A pixel has a count and, before and after a call, place and z: 4 + 2 x 24 bytes.
+        Where interior points are recognised few orbits go on.
+        """
+        p, (ny, nx) = self.parameters, self.parameters.shape
+        begun = 52 * min(ny * nx, max(nx, ORBITS))
+        pixels = nx * self._most_rows(layout) if p.max_iterations > ROUND else 0
+        return max(begun, pixels * (12 if p.interior else 52)) + 8 * ny + 1024, 0
+
+    def _most_rows(self, layout: Layout) -> int:
+        """Return the rows that a rank may come to hold."""
+        ny: int = self.parameters.shape[0]
+        rows = -(-ny // layout.used)
+        return min(ny, 2 * rows) if self.parameters.schedule == "dynamic" else rows
 
     def checks(self, read: Read) -> Iterator[Check]:
         """Compare with the definition and the known area."""

@@ -103,6 +103,10 @@ class MonteCarlo(Workload):
         threads = self.run.threads
         return self.estimator.memory(len(cores()) if threads == "auto" else threads)
 
+    def gpu_memory(self, layout: Layout, rank: int) -> tuple[int, int]:  # noqa: ARG002
+        """Return bytes of a piece of samples, or of tables; there are no messages."""
+        return self.estimator.gpu_memory(), 0
+
     def checks(self, read: Read) -> Iterator[Check]:
         """Compare with the truth, in standard errors."""
         return check_estimate(self.parameters, read)

@@ -90,6 +90,10 @@ class Estimator(ABC):
         """Return the bytes of arrays of a rank."""
         return 1 << 14
 
+    def gpu_memory(self) -> int:
+        """Return the bytes of arrays on the GPU of a rank, at most."""
+        return 64
+
     def publish(self, state: State) -> None:  # noqa: B027
         """Put what follows from the state."""
 

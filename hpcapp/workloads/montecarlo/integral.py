@@ -126,6 +126,11 @@ class Integral(Estimator):
         """Return bytes of six arrays of a piece in each thread."""
         return threads * 6 * 8 * PIECE
 
+    def gpu_memory(self) -> int:
+        """Return bytes of a piece of values and of its second differences."""
+        count: int = min(self.parameters.samples, values.PIECE)
+        return 8 * (count + count // 3) + values.count_bytes(self.program)
+
     def _pilot(self) -> NDArray[np.float64]:
         """Return the values at a few samples that stand for all."""
         return self._values(0, PILOT)

@@ -123,6 +123,10 @@ class Walk(Estimator):
         tables: int = 2 * threads + 16 + self.parameters.kept
         return 8 * (self.length + 1) * tables
 
+    def gpu_memory(self) -> int:
+        """Return bytes of both tables by step."""
+        return 2 * 8 * (self.length + 1)
+
     def _moments(self, ends: NDArray[np.int64]) -> tuple[int, int]:
         """Return the sums of x^2 and x^4 over the ends, exactly."""
         at = np.flatnonzero(ends)

@@ -77,6 +77,10 @@ class Series(Workload):
         """Return the bytes of tables, or of a piece of points."""
         return self._summation.memory
 
+    def gpu_memory(self, layout: Layout, rank: int) -> tuple[int, int]:  # noqa: ARG002
+        """Return bytes of tables and of a piece; there are no messages."""
+        return self._summation.gpu_memory(self.parameters.terms), 0
+
     @property
     def _has_limit(self) -> bool:
         return self.parameters.name in ("kempner", "trigonometric")

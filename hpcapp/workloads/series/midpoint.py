@@ -11,6 +11,7 @@ from hpcapp.device import Device
 from hpcapp.errors import HpcappError
 from hpcapp.evaluation import evaluate_points
 from hpcapp.expression import parse
+from hpcapp.gpu import values
 from hpcapp.workloads.series import on_gpu
 from hpcapp.workloads.series.summation import Share, Summation
 
@@ -62,6 +63,10 @@ class Midpoint(Summation):
         for found in device.launch(self._add_share, calls):
             total = reduction.merge(total, found)
         return total
+
+    def gpu_memory(self, terms: int) -> int:
+        """Return bytes of a piece of points, which become values."""
+        return 8 * min(terms, GPU_PIECE) + values.count_bytes(self._program)
 
     def _add_on_gpu(self, device: Device, share: Share) -> NDArray[np.int64]:
         total = reduction.zeros()

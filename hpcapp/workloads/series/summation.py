@@ -13,6 +13,9 @@ from hpcapp.device import Device
 
 __all__ = ["Share", "Summation", "collect_bins"]
 
+# bins, automata and a few numbers on a GPU
+SMALL = 2048
+
 
 @dataclass(frozen=True)
 class Share:
@@ -92,6 +95,16 @@ class Summation(ABC):
     @abstractmethod
     def warm_up(self, device: Device) -> None:
         """Compile the kernels that `add` uses."""
+
+    def gpu_memory(self, terms: int) -> int:  # noqa: ARG002
+        """Return the bytes of arrays on a GPU, at most: tables, bins, a share.
+
+        Parameters
+        ----------
+        terms : int
+            Of the whole sum.
+        """
+        return self.memory + SMALL
 
     def value(self, total: NDArray[np.int64]) -> float:
         """Return the sum as a number, rounded once."""

@@ -70,6 +70,12 @@ class Trigonometric(Summation):
         total = collect_bins(bins.sum(axis=0), SHIFT)
         return reduction.merge(total, self._add_first(share))
 
+    def gpu_memory(self, terms: int) -> int:
+        """Return bytes of tables, and of two numbers for each block of a share."""
+        pieces = min(terms, self.chunk) // PIECE + 2
+        # 16 bytes for 256 terms
+        return super().gpu_memory(terms) + pieces * PIECE // 16
+
     def _angles(self, device: Device, share: Share) -> NDArray[np.float64]:
         """Return cosine and sine of all blocks of a share, made by the CPU's threads.
 

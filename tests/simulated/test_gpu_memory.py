@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: MIT
+"""What a plan says of GPU memory against what is asked for on a simulated GPU."""
+
+import weakref
+from pathlib import Path
+
+import pytest
+
+from hpcapp.decomposition import Layout
+from hpcapp.gpu.device import CudaDevice
+from hpcapp.gpu.hardware import SIMULATED, Gpu
+from hpcapp.problem import read_problem
+from hpcapp.workload import Context, State
+from hpcapp.workloads.laplace import gpu_bytes
+
+# words tells no number of its own: that of the host stands in
+CONFIGS = [
+    path
+    for path in sorted(Path(__file__).parent.glob("*.yaml"))
+    if not path.stem.startswith("words")
+]
+
+# as many times what was asked for may a plan say: for a picture, whose steps are few
+# rows here, all pixels in one call; for small levels, tables of the longest kind
+LOOSE = {"mandelbrot": 9.0, "julia": 4.0, "laplace-multigrid": 1.2}
+
+
+class Counting(CudaDevice):
+    """A GPU that knows how many bytes are in use, and were at most."""
+
+    now = most = pinned_bytes = 0
+
+    def _counted(self, array):
+        self.now += array.nbytes
+        self.most = max(self.most, self.now)
+        weakref.finalize(array, self._freed, array.nbytes)
+        return array
+
+    def _freed(self, size):
+        self.now -= size
+
+    def empty(self, shape, dtype="float64"):
+        return self._counted(super().empty(shape, dtype))
+
+    def to_device(self, array):
+        return self._counted(super().to_device(array))
+
+    def pinned(self, shape, dtype):
+        array = super().pinned(shape, dtype)
+        self.pinned_bytes += array.nbytes
+        return array
+
+
+def run(world, problem):
+    device = Counting(1, Gpu("simulator", SIMULATED))
+    workload = problem.workload
+    layout = Layout.choose(workload.domain(), world.size)
+    context = Context(world, device, layout, State())
+    for _ in workload.steps(context):
+        pass
+    return device, layout
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
+def test_plan_of_gpu_memory_is_enough_and_not_much_more(world, monkeypatch, config):
+    # small levels are on the GPU too, in the simulator
+    monkeypatch.setattr(
+        "hpcapp.workloads.laplace.count_cycle_bytes",
+        lambda *facts: gpu_bytes.count_cycle_bytes(*facts, below=0),
+    )
+    problem = read_problem(str(config), (), {})
+    device, layout = run(world, problem)
+    gpu, pinned = problem.workload.gpu_memory(layout, world.rank)
+    assert device.most <= gpu
+    assert gpu <= LOOSE.get(config.stem, 1.0) * device.most + 4096
+    assert device.pinned_bytes <= pinned <= 1.3 * device.pinned_bytes + 4096
