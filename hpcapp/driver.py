@@ -331,6 +331,7 @@ class _Run:
                 "threads": self.threads,
                 "hosts": session.machine.nodes,
                 "cores": session.machine.cores(),
+                "gpus": sorted({gpu.text for gpu in session.machine.gpus}),
             },
             device=self.device.note,
             transport=session.machine.transport.text,

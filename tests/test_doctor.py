@@ -104,6 +104,12 @@ def test_versions_must_be_there_and_the_same_everywhere():
     other = replace(GOOD, host="n2", versions={"hpcapp": "1", "numpy": "3"})
     finding = only(findings.check_versions([GOOD, other]), "fault", "versions")
     assert finding.text == "rank 1 on n2 has numpy 3, rank 0 on n1 has 2"
+    both = {"hpcapp": "1", "numpy": "2", "numba-cuda": "0.30.4"}
+    cuda = replace(GOOD, host="n2", versions=both)
+    text = only(findings.check_versions([GOOD, cuda]), "fault", "versions").text
+    assert text == "rank 1 on n2 has numba-cuda 0.30.4, rank 0 on n1 has none"
+    text = only(findings.check_versions([cuda, GOOD]), "fault", "versions").text
+    assert text == "rank 1 on n1 has numba-cuda none, rank 0 on n2 has 0.30.4"
     poor = replace(GOOD, versions={"hpcapp": "1", "numpy": "missing"})
     finding = only(findings.check_versions([poor]), "fault", "versions")
     assert (finding.text, finding.fix) == ("not installed: numpy", "pip install numpy")
@@ -212,6 +218,32 @@ def test_ranks_that_share_a_gpu_while_another_idles_are_a_fault():
     bound = [replace(each, visible=(gpu,)) for gpu in FOUR]
     only(check_gpus(bound), "ok", "gpus")
     assert check_gpus([GOOD] * 2) == []
+    named = replace(each, gpu="NVIDIA H200, capability 9.0, driver of CUDA 13.0")
+    text = only(check_gpus([named] * 4), "ok", "gpus").text
+    assert text == "4 on 1 nodes: NVIDIA H200, capability 9.0, driver of CUDA 13.0"
+
+
+@pytest.mark.parametrize(
+    ("fault", "text", "fix"),
+    [
+        (
+            'numba-cuda is not installed here; install it: pip install "hpcapp[cuda]"',
+            "numba-cuda is not installed here",
+            'install it: pip install "hpcapp[cuda]"',
+        ),
+        (
+            "the driver knows CUDA up to 12.4, and CUDA 13 is installed; update it",
+            "the driver knows CUDA up to 12.4, and CUDA 13 is installed",
+            "update it",
+        ),
+        ("too old", "too old", "run.device: cuda is refused, auto takes the CPU"),
+    ],
+)
+def test_gpus_that_no_rank_can_use_are_a_warning(fault, text, fix):
+    poor = replace(GOOD, gpus=FOUR, visible=FOUR, gpu_fault=fault)
+    finding = only(check_gpus([poor] * 2), "warning", "gpus")
+    assert finding.text == f"rank 0 on n1, which has 4 GPUs: {text}"
+    assert finding.fix == fix
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ def origin(monkeypatch):
 
 def test_everything_that_computes_or_writes_is_named_with_its_version():
     found = versions("MPICH 5.0.2")
-    assert set(found) == {
+    assert set(found) - set(provenance.CUDA) == {
         *("hpcapp", "Python", "MPI", "HDF5", "numpy", "numba", "mpi4py", "h5py"),
         "netCDF4",
     }
@@ -52,6 +52,20 @@ def test_library_whose_version_is_not_recorded_does_no_harm(monkeypatch):
     for found in (versions("x"), installed("x")):
         assert found["not-installed-here"] == "missing"
         assert found["numpy"] == metadata.version("numpy")
+
+
+def test_what_gpus_need_is_named_where_it_is(monkeypatch):
+    known = {"numba-cuda": "0.30.4", "nvidia-nvvm": "13.5.37"}
+
+    def version(name):
+        if name in provenance.CUDA and name not in known:
+            raise metadata.PackageNotFoundError(name)
+        return known.get(name, "1")
+
+    monkeypatch.setattr(provenance.metadata, "version", version)
+    found = installed("x")
+    assert {name: found[name] for name in found if name in provenance.CUDA} == known
+    assert "missing" not in found.values()
 
 
 def test_what_is_installed_is_told_without_loading_it():

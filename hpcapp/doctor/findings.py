@@ -94,11 +94,13 @@ def check_versions(ranks: Sequence[Rank]) -> list[Finding]:
         text = f"not installed: {', '.join(missing)}"
         return [Finding("fault", "versions", text, f"pip install {' '.join(missing)}")]
     for rank, seen in enumerate(ranks):
-        for name, version in seen.versions.items():
-            if version != first[name]:
+        for name in {**first, **seen.versions}:
+            # what only GPUs need may be on one node alone
+            here, there = (found.get(name, "none") for found in (first, seen.versions))
+            if here != there:
                 text = (
-                    f"rank {rank} on {seen.host} has {name} {version}, rank 0 on "
-                    f"{ranks[0].host} has {first[name]}"
+                    f"rank {rank} on {seen.host} has {name} {there}, rank 0 on "
+                    f"{ranks[0].host} has {here}"
                 )
                 fix = "let all nodes use one environment: results depend on it"
                 return [Finding("fault", "versions", text, fix)]

@@ -41,7 +41,7 @@ def node_gpus(comm: "Comm") -> tuple[str, ...]:
 
 
 def check_gpus(ranks: Sequence[Rank]) -> list[Finding]:
-    """Tell whether ranks of a node share a GPU while another idles.
+    """Tell whether ranks can use GPUs, and do not share one while another idles.
 
     Parameters
     ----------
@@ -76,6 +76,22 @@ def check_gpus(ranks: Sequence[Rank]) -> list[Finding]:
                 "unset, or give each rank its own"
             )
             found.append(Finding("fault", "gpus", text, fix))
+    found += _unusable(ranks)
     if found or not seen:
         return found
-    return [Finding("ok", "gpus", f"{seen} on {len(by_host(ranks))} nodes")]
+    kinds = "; ".join(sorted({rank.gpu for rank in ranks if rank.gpu}))
+    text = f"{seen} on {len(by_host(ranks))} nodes" + (f": {kinds}" if kinds else "")
+    return [Finding("ok", "gpus", text)]
+
+
+def _unusable(ranks: Sequence[Rank]) -> list[Finding]:
+    """Tell the first reason for which a rank cannot use the GPUs of its node."""
+    for number, rank in enumerate(ranks):
+        if rank.gpu_fault:
+            why, _, fix = rank.gpu_fault.partition("; ")
+            count = len(rank.gpus)
+            there = f"{count} GPU{'s' * (count != 1)}"
+            text = f"rank {number} on {rank.host}, which has {there}: {why}"
+            fix = fix or "run.device: cuda is refused, auto takes the CPU"
+            return [Finding("warning", "gpus", text, fix)]
+    return []

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from hpcapp.device import cache_fault, cores
 from hpcapp.doctor.trials import file_system, shared, visible_gpus
+from hpcapp.gpu.choice import find_gpu
+from hpcapp.gpu.hardware import Gpu
 from hpcapp.mpi import world
 from hpcapp.planning import memory_limit
 from hpcapp.store.provenance import installed
@@ -43,6 +45,10 @@ class Rank:
         The file system of that folder if nodes share it, else "".
     gpus, visible : tuple of str
         UUIDs of the node's GPUs, and of those that this rank sees.
+    gpu : str
+        The GPU that this rank would use, with its driver; "" where it cannot use one.
+    gpu_fault : str
+        Why it cannot, where its node has GPUs, and what to do; else "".
     """
 
     host: str
@@ -57,6 +63,8 @@ class Rank:
     cache_shared: str
     gpus: tuple[str, ...] = ()
     visible: tuple[str, ...] = ()
+    gpu: str = ""
+    gpu_fault: str = ""
 
 
 def look_around(
@@ -79,6 +87,7 @@ def look_around(
         In rank order, on all ranks.
     """
     cache = os.environ.get("NUMBA_CACHE_DIR", "")
+    gpu = find_gpu(os.environ) if gpus else Gpu()
     mine = Rank(
         host=world.host(),
         cores=cores(),
@@ -92,6 +101,8 @@ def look_around(
         cache_shared=shared(file_system(cache)),
         gpus=gpus,
         visible=visible_gpus(gpus, os.environ),
+        gpu="" if gpu.fault else gpu.text,
+        gpu_fault=gpu.fault,
     )
     return comm.all(mine)
 

@@ -50,6 +50,14 @@ class Gpu:
     fault: str = ""
     free: int = 0
 
+    @property
+    def text(self) -> str:
+        """Name, compute capability and driver, for the record."""
+        if not self.driver:
+            return self.name
+        capability = ".".join(map(str, self.capability))
+        return f"{self.name}, capability {capability}, driver of CUDA {self.driver}"
+
 
 def examine() -> Gpu:
     """Open the GPU that this process sees first, and look at it.

@@ -6,6 +6,7 @@ import os
 import platform
 import subprocess
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
@@ -17,6 +18,13 @@ from hpcapp.store.layout import FORMAT
 __all__ = ["Origin", "describe", "git_state", "installed", "versions"]
 
 LIBRARIES = ("numpy", "numba", "mpi4py", "h5py", "netCDF4")
+
+# what kernels on GPUs are made with, by CUDA's major version: named where it is there
+CUDA = (
+    *("numba-cuda", "cuda-bindings", "cuda-core", "nvidia-nvvm"),
+    *("nvidia-cuda-nvrtc", "nvidia-nvjitlink", "nvidia-cuda-runtime"),
+    *("nvidia-cuda-nvrtc-cu12", "nvidia-nvjitlink-cu12", "nvidia-cuda-runtime-cu12"),
+)
 
 
 @dataclass(frozen=True)
@@ -65,7 +73,7 @@ def installed(mpi: str) -> dict[str, str]:
     -------
     dict of str to str
         Of program, Python, MPI and libraries; "missing" where no version is
-        recorded.
+        recorded. What only GPUs need is left out where it is not installed.
     """
     found = {"hpcapp": hpcapp.__version__, "Python": platform.python_version()}
     found["MPI"] = mpi
@@ -75,6 +83,9 @@ def installed(mpi: str) -> dict[str, str]:
         except metadata.PackageNotFoundError:
             # some sites install without it; a result must not fail for that
             found[name] = "missing"
+    for name in CUDA:
+        with suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
     return found
 
 
