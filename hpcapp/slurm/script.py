@@ -173,7 +173,11 @@ def _title(job: Job, subject: Subject) -> str:
     if profile.note:
         lines.append(profile.note)
     if job.request.gpu:
-        lines.append("for a version with CUDA kernels; others refuse run.device=cuda")
+        lines += [
+            "its Python needs numba-cuda: pip install 'numba-cuda[cu13]', [cu12] where",
+            "the driver is of CUDA 12; a workload without CUDA kernels is refused, but",
+            "where run.device=auto stands below",
+        ]
     scratch = _folder(job)
     if scratch:
         lines.append(f"submit from, or write to: {scratch}")

@@ -135,6 +135,9 @@ def test_one_rank_for_each_gpu(submit):
     assert "--gpus-per-node=2" in options_of(out)
     assert "--gpu-bind=single:1" in out
     assert "--set run.device=cuda" in out
+    assert (
+        "# its Python needs numba-cuda: pip install 'numba-cuda[cu13]', [cu12]" in out
+    )
     assert "CPU only" not in err
 
 
