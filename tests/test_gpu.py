@@ -233,7 +233,7 @@ def test_copies_that_fail_are_errors_of_the_gpu(way):
     slots = [GpuSlot(lost, host, host.nbytes, lost)]
     with pytest.raises(GpuError) as caught:
         if way == "in":
-            found.copy_in(lost, host)
+            found.put(lost, host)
         elif way == "out":
             found.copy_out(lost, host, 0)
         elif way == "from":
@@ -338,11 +338,11 @@ assert y.shape == (2, 3) and y.dtype == np.int32
 device.start(scale, device.cover(11), x, 0.0, stream=device.stream())
 again = device.from_device(x)
 queue = device.stream()
-device.copy_in(x, out, queue)
+device.put(x, out, queue)
 device.copy_out(x, out, queue)
 device.wait(queue)
-device.copy_in(x, again)
-assert len(beats) == 6 and device.free_memory > 0
+device.put(x, again)
+assert len(beats) == 8 and device.free_memory > 0
 print(out.tolist(), again.tolist(), device.note)
 """
 

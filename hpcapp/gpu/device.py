@@ -82,7 +82,7 @@ class CudaDevice(Device):
         with self._told(array.nbytes):
             return cuda.to_device(array)
 
-    def put(self, out: Any, array: NDArray[Any]) -> None:
+    def put(self, out: Any, array: NDArray[Any], stream: Any = 0) -> None:
         """Copy a contiguous array into one on the GPU.
 
         Parameters
@@ -90,15 +90,17 @@ class CudaDevice(Device):
         out : device array
             Written, contiguous; of the same size.
         array : ndarray
-            Free to be changed when this returns.
+            Free to be changed when this returns, but where it is queued.
+        stream : stream, optional
+            Where to queue it, from a pinned array, which stays as it is until then.
 
         Raises
         ------
         GpuError
-            If a kernel before it has failed.
+            If it, or a kernel before it, has failed.
         """
         with self._told(0):
-            out.copy_to_device(array)
+            out.copy_to_device(array, stream=stream)
         self.beat()
 
     def from_device(self, found: Any, out: NDArray[Any] | None = None) -> NDArray[Any]:
@@ -125,27 +127,6 @@ class CudaDevice(Device):
             copied: NDArray[Any] = found.copy_to_host(out)
         self.beat()
         return copied
-
-    def copy_in(self, into: Any, values: NDArray[Any], stream: Any = 0) -> None:
-        """Copy values of the host into an array on the GPU.
-
-        Parameters
-        ----------
-        into : device array
-            Contiguous; written.
-        values : ndarray
-            Contiguous, of the same shape.
-        stream : stream, optional
-            Where to queue it, from a pinned array: that must stay as it is until it is
-            done. Without, the values have been read when this returns.
-
-        Raises
-        ------
-        GpuError
-            If it, or a kernel before it, has failed.
-        """
-        with self._told(0):
-            into.copy_to_device(values, stream=stream)
 
     def copy_out(self, found: Any, out: NDArray[Any], stream: Any) -> None:
         """Queue the copying of an array on the GPU into a pinned array.

@@ -105,7 +105,7 @@ class OnGpu:
 
     def _unpack(self, slot: GpuSlot) -> None:
         if slot.message is not slot.staged:
-            self._device.copy_in(slot.staged, slot.message, self._aside)
+            self._device.put(slot.staged, slot.message, self._aside)
         copy_piece(self._device, slot.piece, slot.staged, self._aside)
 
     def pair(self, source: Any, target: Any) -> Any:

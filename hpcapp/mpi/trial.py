@@ -30,7 +30,7 @@ class Memory(Protocol):
         """Return a copy there."""
         ...
 
-    def copy_in(self, into: Any, values: np.ndarray) -> None:
+    def put(self, into: Any, values: np.ndarray) -> None:
         """Copy values into an array there."""
         ...
 
@@ -78,7 +78,7 @@ def _try_length(comm: "Comm", memory: Memory, length: int) -> str:
     ]
     wrong = 0
     for turn in range(TURNS):
-        memory.copy_in(out, _values(comm.rank, turn, length))
+        memory.put(out, _values(comm.rank, turn, length))
         memory.synchronise()
         MPI.Prequest.Startall(requests)
         settle(requests, comm.crowded)

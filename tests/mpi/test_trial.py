@@ -38,7 +38,7 @@ class Memory:
     def to_device(self, array):
         return Array(array.copy())
 
-    def copy_in(self, into, values):
+    def put(self, into, values):
         into.values[...] = values
 
     def from_device(self, found):
@@ -51,7 +51,7 @@ class Memory:
 class Stale(Memory):
     """Memory whose new values do not reach the library."""
 
-    def copy_in(self, into, values):
+    def put(self, into, values):
         if not into.values.any():
             into.values[...] = values
 

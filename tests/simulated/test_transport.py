@@ -96,9 +96,9 @@ class Told(CudaDevice):
         self.say("kernel", stream)
         super().start(kernel, grid, *arguments, stream=stream, shared=shared)
 
-    def copy_in(self, into, values, stream=0):
+    def put(self, into, values, stream=0):
         self.say("in", stream)
-        super().copy_in(into, values, stream)
+        super().put(into, values, stream)
 
     def copy_out(self, found, out, stream):
         self.say("out", stream)

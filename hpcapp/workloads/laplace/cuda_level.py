@@ -145,7 +145,7 @@ class CudaLevel(Level):
             return False
         rows = host.reshape((len(host), -1))
         split = np.stack([rows[:, 0::2], rows[:, 1::2]], axis=1)
-        self.queue.device.copy_in(self.u, split)
+        self.queue.device.put(self.u, split)
         return True
 
     def part(self) -> Part:
@@ -175,7 +175,7 @@ class CudaLevel(Level):
         elif self.f.size:
             host = np.empty(padded(self.block))
             load_right_side(host, problem, self.shape.axes, self.start)
-            self.queue.device.copy_in(self.f, host)
+            self.queue.device.put(self.f, host)
         self.load_sides(problem)
 
     def load_sides(self, problem: Poisson, natural: bool = False) -> None:  # noqa: ARG002
