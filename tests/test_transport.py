@@ -247,12 +247,17 @@ def test_a_child_is_told_nothing_of_the_launch_and_all_settings(root):
 )
 def test_the_process_itself_tells_why_it_cannot_try(root):
     environ = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(root)}
-    done = subprocess.run(
-        transport.TRIAL, env=environ, capture_output=True, text=True, timeout=120
-    )
-    assert done.returncode == 0, done.stderr
+    limit = "import resource; print(resource.getrlimit(resource.RLIMIT_CORE)[0])"
+    after = child(f"from hpcapp.gpu.trial import main; main(); {limit}")
     told = "no GPU is visible: CUDA_VISIBLE_DEVICES is empty"
-    assert json.loads(done.stdout.splitlines()[-1]) == {"fault": told}
+    for command in (transport.TRIAL, after):
+        done = subprocess.run(
+            command, env=environ, capture_output=True, text=True, timeout=120
+        )
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout.splitlines()[0]) == {"fault": told}
+    # it leaves no core file where it dies
+    assert done.stdout.splitlines()[1:] == ["0"]
 
 
 @pytest.mark.gpu

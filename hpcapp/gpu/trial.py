@@ -6,6 +6,7 @@ An MPI library that does not know GPU memory ends it: that is why it is one of i
 
 import json
 import os
+import resource
 
 from hpcapp.gpu.choice import find_gpu
 from hpcapp.gpu.device import CudaDevice
@@ -21,6 +22,9 @@ def main() -> None:
     """
     from hpcapp.mpi.trial import try_messages
 
+    # where it dies it leaves no image of its memory
+    _, most = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, most))
     comm = world.start(environ={})
     gpu = find_gpu(os.environ)
     fault = gpu.fault or try_messages(comm, CudaDevice(1, gpu))
