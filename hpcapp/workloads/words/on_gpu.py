@@ -56,6 +56,8 @@ class GpuPositions:
         sizes = np.array([old.size for old in before])
         halo = np.concatenate(before) - self._zero
         lists = np.stack((self._bounds[:-1], np.cumsum(sizes) - sizes, sizes), axis=1)
+        # no two are farther apart
+        lags = min(lags, self._part.words + (self._part.reach if halo.size else 0))
         tasks = self._tasks(device.cover_blocks(1 << 30, THREADS), min(lags, WIDTH))
         grid = device.cover_blocks(len(tasks), THREADS)
         reached = device.empty(self._found.size, np.int32)
