@@ -16,6 +16,7 @@ from contract.harness import load
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hpcapp import reduction
 from hpcapp.config import Run
 from hpcapp.device import Device
 from hpcapp.errors import ConfigError, HpcappError
@@ -24,6 +25,7 @@ from hpcapp.problem import parse_problem
 from hpcapp.workload import Context
 from hpcapp.workloads.montecarlo import MonteCarlo
 from hpcapp.workloads.montecarlo.estimator import root, share
+from hpcapp.workloads.montecarlo.integral import Integral
 from hpcapp.workloads.montecarlo.kernels import (
     advance_walkers_cpu,
     count_inside_cpu,
@@ -412,6 +414,19 @@ def test_integrand_that_is_no_number_names_the_first_sample(sampling, threads):
         places = (np.arange(len(shifts)) + shifts) / 5000
     assert places[-1] == float(x) < 0.1
     assert (places[:-1] > 0.1).all()
+
+
+def test_integrand_that_is_no_number_on_a_gpu_alone_is_told(monkeypatch):
+    sums = np.array([reduction.zeros() for _ in range(3)])
+    reduction.add(sums[0], np.array([np.nan]))
+    monkeypatch.setattr(Integral, "_sums", lambda *_: sums)
+    with pytest.raises(HpcappError) as caught:
+        compute(samples=50, estimator="integral", integrand="x")
+    assert str(caught.value) == (
+        "montecarlo: parameters.integrand: must be a finite number at all samples, is "
+        "not at one of samples 0 to 0, and is at all of them on the CPU; cpu has "
+        "functions that differ in the last places: move the bounds, or use device: cpu"
+    )
 
 
 # --- marks, seeds, extension

@@ -299,6 +299,19 @@ def test_a_value_that_is_not_finite_is_named_with_its_point():
     )
 
 
+def test_a_value_that_is_not_finite_on_a_gpu_alone_is_told(monkeypatch):
+    limbs = reduction.zeros()
+    reduction.add(limbs, np.array([np.inf]))
+    monkeypatch.setattr(Midpoint, "add", lambda *_: limbs)
+    with pytest.raises(HpcappError) as caught:
+        run("name: midpoint", "integrand: x", "terms: 5", "bounds: [0, 1]")
+    assert str(caught.value) == (
+        "series: parameters.integrand: must be a finite number at all midpoints, is "
+        "not at one of terms 1 to 1, and is at all of them on the CPU; cpu has "
+        "functions that differ in the last places: move the bounds, or use device: cpu"
+    )
+
+
 def test_a_sum_beyond_all_doubles_is_refused():
     with pytest.raises(HpcappError, match=r"integrand: the sum of its values must be"):
         run("name: midpoint", "integrand: 1e308", "terms: 9")

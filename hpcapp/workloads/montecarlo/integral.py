@@ -198,6 +198,13 @@ class Integral(Estimator):
                 if wrong.size:
                     found = min(found, start + int(wrong[0]))
         k = -int(ctx.comm.max(np.array([-found], np.int64))[0])
+        if k == last:
+            return HpcappError(
+                "montecarlo: parameters.integrand: must be a finite number at all "
+                f"samples, is not at one of samples {first} to {last - 1}, and is at "
+                f"all of them on the CPU; {ctx.device.note} has functions that differ "
+                "in the last places: move the bounds, or use device: cpu"
+            )
         x, value = float(self._points(k, k + 1)[0]), float(self._values(k, k + 1)[0])
         return HpcappError(
             "montecarlo: parameters.integrand: must be a finite number at all samples, "

@@ -144,6 +144,13 @@ class Series(Workload):
         last = np.iinfo(np.int64).max
         mine = np.array([-(found[0] if found else last)], np.int64)
         first = -int(ctx.comm.max(mine)[0])
+        if first == last:
+            return HpcappError(
+                "series: parameters.integrand: must be a finite number at all "
+                f"midpoints, is not at one of terms {share.begin} to {share.end - 1}, "
+                f"and is at all of them on the CPU; {ctx.device.note} has functions "
+                "that differ in the last places: move the bounds, or use device: cpu"
+            )
         texts = ctx.comm.all(found[1] if found and found[0] == first else "")
         return HpcappError("series: " + next(text for text in texts if text))
 
