@@ -56,6 +56,8 @@ def test_number_on_the_node_is_what_the_launcher_says(environ, rank):
         ("3", 1, "3"),
         ("", 1, ""),
         (None, 1, "1"),
+        # the third that CUDA finds, whatever number the node gives it
+        (None, 2, "2"),
     ],
 )
 def test_ranks_of_a_node_take_its_gpus_in_turn(tmp_path, visible, rank, claimed):

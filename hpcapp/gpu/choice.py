@@ -104,8 +104,9 @@ def claim_gpu(environ: MutableMapping[str, str], devices: Path = DEVICES) -> str
     if name in environ:
         visible = [text for text in environ[name].split(",") if text.strip()]
     else:
-        numbers = [path.name[6:] for path in devices.glob("nvidia[0-9]*")]
-        visible = sorted((n for n in numbers if n.isdecimal()), key=int)
+        files = [path.name[6:] for path in devices.glob("nvidia[0-9]*")]
+        # CUDA counts those that it finds: a container may have the last two of four
+        visible = [str(n) for n in range(sum(map(str.isdecimal, files)))]
     if len(visible) > 1:
         environ[name] = visible[local_rank(environ) % len(visible)].strip()
     return environ.get(name, "")
