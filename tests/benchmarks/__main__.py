@@ -7,6 +7,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from tests.benchmarks.report import UnavailableError
+
 __all__ = ["main"]
 
 MODULES = {
@@ -21,6 +23,7 @@ MODULES = {
     "memory": "tests.benchmarks.memory",
     "io": "tests.benchmarks.writing",
     "checkpoint": "tests.benchmarks.checkpoint",
+    "gpu": "tests.benchmarks.gpu.measure",
 }
 
 
@@ -35,7 +38,7 @@ def main(arguments: Sequence[str]) -> int:
     Returns
     -------
     int
-        1 if an answer is wrong, else 0.
+        1 if an answer is wrong, 2 if the machine lacks what is to be measured, else 0.
     """
     parser = argparse.ArgumentParser(
         prog="python -m tests.benchmarks", description="Benchmarks of hpcapp."
@@ -51,7 +54,13 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     right = True
     for name in MODULES if options.name == "all" else [options.name]:
-        report = importlib.import_module(MODULES[name]).measure(options.quick)
+        try:
+            report = importlib.import_module(MODULES[name]).measure(options.quick)
+        except UnavailableError as reason:
+            print(f"{name}: cannot be measured here: {reason}", file=sys.stderr)
+            if options.name == "all":
+                continue
+            return 2
         print(report.text(), end="\n\n", flush=True)
         folder = Path("results", "benchmarks")
         path = options.json or folder / f"{name}.json"

