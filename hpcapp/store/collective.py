@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
 __all__ = ["missing", "write_hdf5", "write_netcdf"]
 
-# bytes of one transfer of a rank: far below the 2 GB that MPI-IO counts reach
-PIECE = 1 << 28
+# bytes of one transfer of a rank: far below the 2 GB that MPI-IO counts reach, and
+# little memory for the copy that takes a block out of its margin
+PIECE = 1 << 26
 
 
 def missing(writer: str) -> str:
@@ -124,7 +125,7 @@ def _write_together(
 ) -> None:
     import netCDF4
 
-    pieces = [piece for part in parts for piece in cut(part, PIECE)]
+    pieces = _pieces(target, parts)
     try:
         # not closed after an error, as above
         file = netCDF4.Dataset(path, "r+", parallel=True, comm=comm.raw)
@@ -142,6 +143,11 @@ def _write_together(
         raise OSError(f"netCDF4: {error}") from None
 
 
+def _pieces(target: Target, parts: Sequence[Part]) -> list[Part]:
+    rows = target.offset is not None
+    return [piece for part in parts for piece in cut(part, PIECE, rows)]
+
+
 def _most(comm: "Comm", count: int) -> int:
     return int(comm.max(np.array([count], np.int64))[0])
 
@@ -155,7 +161,7 @@ def _rounds(
     comm: "Comm", target: Target, parts: Sequence[Part]
 ) -> Iterator[tuple[np.ndarray, Any]]:
     """Give data and their place, as often on each rank: some get nothing to write."""
-    pieces = [piece for part in parts for piece in cut(part, PIECE)]
+    pieces = _pieces(target, parts)
     axes = max(len(target.shape), len(target.corner))
     nothing = np.empty((0,) * axes, target.dtype)
     for number in range(_most(comm, len(pieces))):
