@@ -191,11 +191,11 @@ def find_transport(
         return Transport()
     if wanted == "host":
         return Transport()
+    if comm.size == 1:
+        return Transport(note=f"{wanted}: one rank sends nothing")
     if gpus[comm.rank].uuid == SIMULATED:
         fault = "the arrays of Numba's simulator are not in GPU memory"
         return choose_transport(wanted, [fault], hosts)
-    if comm.size == 1:
-        return Transport(note=f"{wanted}: one rank sends nothing")
     if wanted == "auto" and not exchanges:
         return Transport(note="auto: ranks exchange no arrays")
     gpu, node = gpus[comm.rank], comm.node()
