@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""The ranks and a folder; CUDA kernels run in Numba's simulator."""
+"""The ranks and a folder; CUDA kernels run in Numba's simulator.
 
+Or on a GPU, where `test_on_gpu.py` starts some of these tests.
+"""
+
+import os
 import sys
 import threading
 
@@ -9,14 +13,16 @@ import pytest
 from mpi4py import MPI
 
 from hpcapp.device import cores
-from hpcapp.gpu.choice import simulated
+from hpcapp.gpu.choice import find_gpu, simulated
 from hpcapp.mpi.comm import Comm
 
 
 @pytest.fixture(scope="session", autouse=True)
 def simulator():
-    """Skip where there is no simulator."""
+    """Skip where there is no simulator, unless a GPU is meant."""
     pytest.importorskip("numba_cuda", reason="numba-cuda is not installed")
+    if os.environ.get("HPCAPP_TEST_GPU"):
+        return
     if not simulated():
         pytest.skip("NUMBA_ENABLE_CUDASIM is not set: test_simulated.py sets it")
     # the simulator looks without a pause whether its threads are done, and keeps the
@@ -64,6 +70,14 @@ def folder(world, share_folder):
     """Return an empty folder that all ranks share."""
     with share_folder(world) as path:
         yield path
+
+
+@pytest.fixture(scope="session")
+def found_gpu():
+    """Return the GPU, or the simulated one."""
+    gpu = find_gpu()
+    assert gpu.fault == ""
+    return gpu
 
 
 @pytest.fixture(scope="session")

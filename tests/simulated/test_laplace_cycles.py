@@ -8,7 +8,6 @@ from hpcapp.config import Run
 from hpcapp.decomposition import Layout
 from hpcapp.device import Device
 from hpcapp.gpu.device import CudaDevice
-from hpcapp.gpu.hardware import SIMULATED, Gpu
 from hpcapp.workload import Context, State
 from hpcapp.workloads.laplace import Laplace
 
@@ -22,9 +21,9 @@ def solve(world, device, parameters):
     return steps, parts, float(context.state["error_estimate"])
 
 
-def compare(world, parameters):
+def compare(world, gpu, parameters):
     on_cpu = solve(world, Device(), parameters)
-    on_gpu = solve(world, CudaDevice(1, Gpu("simulator", SIMULATED)), parameters)
+    on_gpu = solve(world, CudaDevice(1, gpu), parameters)
     assert on_cpu[0] == on_gpu[0]
     assert on_cpu[2] == on_gpu[2]
     for cpu, gpu in zip(on_cpu[1], on_gpu[1], strict=True):
@@ -32,9 +31,9 @@ def compare(world, parameters):
     assert np.isfinite(on_cpu[0]).all()
 
 
-def test_two_levels_on_the_gpu_of_which_one_axis_is_coarsened(world):
+def test_two_levels_on_the_gpu_of_which_one_axis_is_coarsened(world, found_gpu):
     if world.size > 1:
         pytest.skip("takes long: one rank does")
     narrow = ((0.0, 1.0), (0.0, 0.1))
     parameters = {"shape": (24, 52), "domain": narrow, "method": "multigrid"}
-    compare(world, {**parameters, "tolerance": 0, "max_iterations": 1})
+    compare(world, found_gpu, {**parameters, "tolerance": 0, "max_iterations": 1})
