@@ -186,7 +186,7 @@ def test_only_main_exits_the_process(name):
         "__main__": {"sys.exit"},
         "cli": {"sys.exit"},  # argparse, for wrong options
         "stops": {"os._exit"},  # a signal that comes again
-        "mpi.comm": {"os._exit"},  # the last step of an abort
+        "mpi.abort": {"os._exit"},  # the last step of an abort
     }
     assert exits <= allowed.get(name, set())
 
