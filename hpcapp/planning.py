@@ -70,7 +70,7 @@ class Plan:
         As configured, and why it is not the GPU where that is known before a run.
     gpu_bytes, pinned_bytes : tuple of int
         Of each rank: arrays on its GPU, buffers of the host for messages from there;
-        none where it is known that the kernels run on the CPU.
+        none where the kernels run on the CPU, 0 where the workload does not tell.
     more : tuple of (str, str)
         Names and texts that only this kind of workload has.
     """
@@ -137,7 +137,7 @@ class Plan:
         return "\n".join(f"{name:<13} {value}" for name, value in rows)
 
     def _gpu_rows(self) -> list[tuple[str, str]]:
-        if not self.gpu_bytes:
+        if not any(self.gpu_bytes):
             return []
         text = f"{show_bytes(max(self.gpu_bytes))} of arrays in the largest rank"
         if self.ranks > 1:

@@ -20,6 +20,8 @@ from hpcapp.planning import (
     show_bytes,
 )
 from hpcapp.problem import parse_problem
+from hpcapp.workload import Workload
+from hpcapp.workloads.laplace import Laplace
 
 
 def plan_of(ranks, *settings):
@@ -97,6 +99,14 @@ def test_plan_of_arrays_and_messages_on_gpus():
     assert "GPU memory    52.2 kB of arrays in the largest rank\n" in one.text()
     idle = plan_of(12, "parameters.shape=[3, 3]", "run.device=cuda")
     assert idle.gpu_bytes[9:] == (16, 16, 16)
+
+
+def test_a_workload_that_does_not_tell_its_gpu_memory_is_not_judged(monkeypatch):
+    # of memory it speaks for the host alone
+    monkeypatch.setattr(Laplace, "gpu_memory", Workload.gpu_memory)
+    plan = plan_of(2, "run.device=cuda")
+    assert (plan.gpu_bytes, plan.pinned_bytes) == ((0, 0), (0, 0))
+    assert "GPU memory" not in plan.text()
 
 
 def test_rank_in_the_middle_sends_most():

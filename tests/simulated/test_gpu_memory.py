@@ -13,7 +13,7 @@ from hpcapp.problem import read_problem
 from hpcapp.workload import Context, State
 from hpcapp.workloads.laplace import gpu_bytes
 
-# words tells no number of its own: that of the host stands in
+# words does not tell
 CONFIGS = [
     path
     for path in sorted(Path(__file__).parent.glob("*.yaml"))
