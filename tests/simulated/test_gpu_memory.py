@@ -22,7 +22,7 @@ CONFIGS = [
 
 # as many times what was asked for may a plan say: for a picture, whose steps are few
 # rows here, all pixels in one call; for small levels, tables of the longest kind
-LOOSE = {"mandelbrot": 9.0, "julia": 4.0, "laplace-multigrid": 1.2}
+LOOSE = {"mandelbrot": 9.0, "julia": 4.0, "laplace-multigrid": 1.2, "laplace-cg": 1.2}
 
 
 class Counting(CudaDevice):

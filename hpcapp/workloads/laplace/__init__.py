@@ -16,7 +16,11 @@ from hpcapp.validity import Check, Read
 from hpcapp.workload import Answer, Context, Field, Network, State, Step, Workload
 from hpcapp.workloads.laplace.cg import ConjugateGradients
 from hpcapp.workloads.laplace.checks import check_solution
-from hpcapp.workloads.laplace.gpu_bytes import count_cycle_bytes, count_sweep_bytes
+from hpcapp.workloads.laplace.gpu_bytes import (
+    count_cycle_bytes,
+    count_sweep_bytes,
+    count_vector_bytes,
+)
 from hpcapp.workloads.laplace.grid import Grid, Lines, boundary_lines, no_start
 from hpcapp.workloads.laplace.groups import PASS_LEVELS, sweeps_row
 from hpcapp.workloads.laplace.level import MARGIN
@@ -176,8 +180,11 @@ class Laplace(Workload):
         """Return bytes of arrays and messages on a GPU, and of pinned buffers."""
         plain, depth = self._plain_source, max(1, self.halo(layout))
         if self._cycles:
-            axes = self._problem({}).axes
-            return count_cycle_bytes(axes, layout, rank, self._joined, plain)
+            cg = self.parameters.method == "cg"
+            facts = self._problem({}).axes, layout, rank, self._joined
+            gpu, pinned = count_cycle_bytes(*facts, plain and not cg)
+            more = count_vector_bytes(*facts) if cg else (0, 0)
+            return gpu + more[0], pinned + more[1]
         count = 2 if self.parameters.method == "jacobi" else 1
         return count_sweep_bytes(layout, rank, depth, count, not plain)
 
@@ -197,9 +204,8 @@ class Laplace(Workload):
         return check_solution(self.parameters, self.grid, read)
 
     def without_gpu(self) -> str:
-        """Return why the method cannot run on a GPU, or ""."""
-        alone = self.parameters.method == "cg"
-        return "method cg has kernels for the CPU only" if alone else ""
+        """Return "": all methods have kernels for a GPU."""
+        return ""
 
     def warm_up(self, device: Device) -> None:
         """Compile the kernels of the method, and of a source that is a field."""

@@ -9,18 +9,11 @@ import numpy as np
 
 from hpcapp import reduction
 from hpcapp.workload import Context, Part
-from hpcapp.workloads.laplace.level import (
-    ROWS,
-    Level,
-    exchange_margin,
-    join_rows,
-    natural_view,
-    split_rows,
-    zeros,
-)
+from hpcapp.workloads.laplace.level import exchange_margin
 from hpcapp.workloads.laplace.multigrid import Cycles, broken_right_side, largest_side
 from hpcapp.workloads.laplace.poisson import Poisson
 from hpcapp.workloads.laplace.solver import Found
+from hpcapp.workloads.laplace.vectors import open_vectors
 
 __all__ = ["ConjugateGradients"]
 
@@ -64,15 +57,12 @@ class ConjugateGradients:
         self._ctx, self._problem = ctx, problem
         self._cycles = Cycles(ctx, problem, joined, None, workers)
         self._finest = finest = self._cycles.levels[0]
-        block = finest.block
-        shape = (0, 0, 0) if block.empty else None
-        self._x, self._p, self._q = (
-            zeros(block) if shape is None else np.zeros(shape) for _ in range(3)
-        )
+        self._vectors = vectors = open_vectors(finest)
+        self._x, self._p, self._q = (vectors.zeros() for _ in range(3))
         self._edge = largest_side(problem)
         self._comm = self._cycles.comm
         self._exchange = exchange_margin(
-            self._comm, self._p, finest.shape.tiling, DEPTH
+            self._comm, self._p, finest.shape.tiling, DEPTH, finest.packing
         )
         self._correction = float(ctx.state.get("correction", 0.0))
         self._split = True
@@ -83,17 +73,17 @@ class ConjugateGradients:
         self._rho = float(state.get("rho", 0.0))
         if state.resumed:
             for name, array in self._named():
-                state.read(name, finest.block, natural_view(array, finest.block))
+                self._vectors.read(state, name, array)
             self._split = False
             return
         finest.load(self._problem)
         if finest.active:
             # the sides stand in z, which is their place no longer
-            np.copyto(self._x, finest.u)
-            finest.u.fill(0.0)
-            self._leave(finest.f, self._x, finest.f)
+            self._vectors.copy(self._x, finest.u)
+            finest.clear()
+            self._vectors.leave(finest.f, self._x, finest.f)
 
-    def _named(self) -> list[tuple[str, np.ndarray]]:
+    def _named(self) -> list[tuple[str, Any]]:
         return [("u", self._x), ("r", self._finest.f), ("p", self._p)]
 
     @property
@@ -109,9 +99,8 @@ class ConjugateGradients:
             "rho": np.float64(self._rho),
         }
 
-    def _part(self, array: np.ndarray) -> list[Part]:
-        block = self._finest.block
-        return [] if block.empty else [Part(block, natural_view(array, block))]
+    def _part(self, array: Any) -> list[Part]:
+        return [self._vectors.part(array)] if self._finest.active else []
 
     def advance(self, count: int) -> float:
         """Do a number of iterations."""
@@ -121,28 +110,29 @@ class ConjugateGradients:
         return count * self._cycles.updates(0)
 
     def _iterate(self) -> None:
-        finest = self._finest
+        finest, vectors = self._finest, self._vectors
         if self._rho == 0:
             self._prepare()
-            np.copyto(self._p, finest.u)
+            if finest.active:
+                vectors.copy(self._p, finest.u)
             self._rho = self._inner(finest.f, finest.u)
         self._exchange.run()
-        self._leave(self._q, self._p, np.zeros((0, 0, 0)))
+        vectors.leave(self._q, self._p, np.zeros((0, 0, 0)))
         # q = -A p
         bend = -self._inner(self._p, self._q)
         alpha = self._rho / bend if bend != 0 else 0.0
-        self._combine("add", self._x, alpha, self._p)
-        self._combine("add", finest.f, alpha, self._q)
+        vectors.add_scaled(self._x, alpha, self._p)
+        vectors.add_scaled(finest.f, alpha, self._q)
         self._prepare()
         # r' - r = alpha q
         beta = alpha * self._inner(finest.u, self._q) / self._rho if self._rho else 0.0
-        self._combine("scale", self._p, beta, finest.u)
+        vectors.scale_add(self._p, beta, finest.u)
         self._rho = self._inner(finest.f, finest.u)
 
     def _prepare(self) -> None:
         """Put into z what a cycle from 0 makes of r."""
         self._finest.exchange_right_side()
-        self._finest.u.fill(0.0)
+        self._finest.clear()
         self._cycles.cycle()
 
     def measure(self) -> Found:
@@ -168,49 +158,15 @@ class ConjugateGradients:
     def _order(self, split: bool) -> None:
         if split == self._split:
             return
-        for _, array in self._named():
-            (split_rows if split else join_rows)(self._finest, array)
+        self._vectors.order([array for _, array in self._named()], split)
         self._split = split
 
-    def _leave(self, out: np.ndarray, u: np.ndarray, f: np.ndarray) -> None:
-        from hpcapp.workloads.laplace.cg_kernels import leave_cpu
-
-        finest = self._finest
-        if finest.active:
-            bands = finest.bands(finest.region())
-            head = (out, u, f, 0.0, finest.place)
-            finest.device.launch(leave_cpu, [(*head, band) for band in bands])
-
-    def _combine(self, how: str, y: np.ndarray, factor: float, x: np.ndarray) -> None:
-        from hpcapp.workloads.laplace.cg_kernels import add_scaled_cpu, scale_add_cpu
-
-        finest = self._finest
-        if finest.active:
-            kernel = add_scaled_cpu if how == "add" else scale_add_cpu
-            bands = finest.bands(finest.region())
-            calls = [(y, factor, x, first, last) for first, last, _, _ in bands]
-            finest.device.launch(kernel, calls)
-
-    def _inner(self, a: np.ndarray, b: np.ndarray) -> float:
+    def _inner(self, a: Any, b: Any) -> float:
         """Return the inner product over all ranks, an exact sum of the products."""
         limbs = reduction.zeros()
-        if self._finest.active:
-            self._add_products(limbs, a, b)
+        self._vectors.add_products(limbs, a, b)
         total = self._comm.sum(limbs)
         return reduction.to_float(total)
-
-    def _add_products(self, limbs: np.ndarray, a: np.ndarray, b: np.ndarray) -> None:
-        from hpcapp.workloads.laplace.cg_kernels import multiply_cpu
-
-        finest = self._finest
-        volumes = _volumes(finest)
-        first, last, *columns = finest.region()
-        buffer = np.empty((ROWS, *a.shape[1:]))
-        for start in range(first, last, ROWS):
-            stop = min(start + ROWS, last)
-            region = (start, stop, *columns)
-            multiply_cpu(buffer, a, b, volumes, start, region)
-            reduction.add(limbs, buffer[: stop - start])
 
     def broken_source(self) -> tuple[int, int] | None:
         """Return row and column of the first source that is no number, or None."""
@@ -221,15 +177,3 @@ class ConjugateGradients:
         """Free the requests of all exchanges."""
         self._exchange.close()
         self._cycles.close()
-
-
-def _volumes(level: Level) -> tuple[np.ndarray, np.ndarray]:
-    """Return what rows and columns weigh: 1/2 at a mirror."""
-    ny, _, half = level.u.shape
-    rows, columns = (
-        axis.volumes(np.arange(count) + start) / axis.width
-        for axis, count, start in zip(
-            level.shape.axes, (ny, 2 * half), level.start, strict=True
-        )
-    )
-    return rows, np.ascontiguousarray(columns.reshape((half, 2)).T)

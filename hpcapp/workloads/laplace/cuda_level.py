@@ -120,10 +120,11 @@ class CudaLevel(Level):
     def zeros(self, block: Block) -> Any:
         """Return an array on the GPU."""
         array = self.queue.device.empty(padded(block))
-        self._fill(array, 0.0)
+        self.fill(array, 0.0)
         return array
 
-    def _fill(self, array: Any, value: float) -> None:
+    def fill(self, array: Any, value: float) -> None:
+        """Set all values of an array."""
         from hpcapp.workloads.laplace.cycle_cuda_kernels import HEIGHT, fill_gpu
 
         region = (0, array.shape[0], 0, 2 * array.shape[2])
@@ -138,22 +139,30 @@ class CudaLevel(Level):
 
     def restore(self, state: State) -> bool:
         """Set the block's values to saved ones, if there are any."""
+        return self.read(state, "u", self.u)
+
+    def read(self, state: State, name: str, array: Any) -> bool:
+        """Set an array of the block to a saved field, if there is one."""
         if not self.active:
-            return state.read("u", self.block, np.zeros((0, 0)))
+            return state.read(name, self.block, np.zeros((0, 0)))
         host = np.zeros(padded(self.block))
-        if not state.read("u", self.block, natural_view(host, self.block)):
+        if not state.read(name, self.block, natural_view(host, self.block)):
             return False
         rows = host.reshape((len(host), -1))
         split = np.stack([rows[:, 0::2], rows[:, 1::2]], axis=1)
-        self.queue.device.put(self.u, split)
+        self.queue.device.put(array, split)
         return True
 
     def part(self) -> Part:
         """Return the block's values, to be copied when they are wanted."""
+        return self.part_of(self.u)
+
+    def part_of(self, array: Any) -> Part:
+        """Return `part` of an array of the block."""
 
         def fetch() -> np.ndarray:
             """Copy, and bring rows into natural order."""
-            rows = self.fetch(self.u).transpose((0, 2, 1))
+            rows = self.fetch(array).transpose((0, 2, 1))
             return natural_view(np.ascontiguousarray(rows), self.block)
 
         return LatePart(self.block, fetch)
@@ -164,14 +173,14 @@ class CudaLevel(Level):
     def clear(self) -> None:
         """Set all values to 0."""
         if self.active:
-            self._fill(self.u, 0.0)
+            self.fill(self.u, 0.0)
 
     def load(self, problem: Poisson) -> None:
         """Set right-hand side and given boundary values; nothing else is meant."""
         if not self.active:
             return
         if self.f.size and problem.constant is not None:
-            self._fill(self.f, problem.constant)
+            self.fill(self.f, problem.constant)
         elif self.f.size:
             host = np.empty(padded(self.block))
             load_right_side(host, problem, self.shape.axes, self.start)

@@ -10,13 +10,15 @@ from hpcapp.workloads.laplace.cuda_queue import Queue
 __all__ = ["warm_up_cycles_on_gpu"]
 
 
-def warm_up_cycles_on_gpu(device: Any) -> None:
+def warm_up_cycles_on_gpu(device: Any, cg: bool) -> None:
     """Compile the kernels of multigrid cycles.
 
     Parameters
     ----------
     device : CudaDevice
         The GPU.
+    cg : bool
+        Whether those of vectors too.
     """
     from hpcapp.workloads.laplace.cycle_cuda_kernels import (
         fill_gpu,
@@ -46,4 +48,28 @@ def warm_up_cycles_on_gpu(device: Any) -> None:
         (largest_gpu, (largest, u)),
     ):
         queue.march(kernel, some, *arguments, width=2, align=2)
+    if cg:
+        _warm_up_vectors(queue, head)
     queue.packing.warm_up()
+
+
+def _warm_up_vectors(queue: Queue, head: tuple[Any, ...]) -> None:
+    from hpcapp.gpu.values import add_values
+    from hpcapp.reduction import zeros
+    from hpcapp.workloads.laplace.vector_cuda_kernels import (
+        add_scaled_gpu,
+        leave_gpu,
+        multiply_gpu,
+        scale_add_gpu,
+    )
+
+    device, u = queue.device, head[0]
+    line, columns = device.to_device(np.ones(16)), device.to_device(np.ones((2, 2)))
+    for kernel, arguments in (
+        (leave_gpu, (u, *head)),
+        (multiply_gpu, (line, u, u, line, columns, 1, (1, 2))),
+        (add_scaled_gpu, (u, 0.0, u)),
+        (scale_add_gpu, (u, 0.0, u)),
+    ):
+        queue.march(kernel, (1, 2, 1, 2), *arguments, width=2, align=2)
+    add_values(device, zeros(), line[:8])

@@ -6,7 +6,9 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
 from hpcapp.decomposition import Block, Layout, halo_sent
+from hpcapp.gpu.values import PIECE
 from hpcapp.workloads.laplace.axis import Axis
+from hpcapp.workloads.laplace.cg import DEPTH
 from hpcapp.workloads.laplace.cuda_level import ON_HOST_BELOW
 from hpcapp.workloads.laplace.cuda_queue import LINE
 from hpcapp.workloads.laplace.level import MARGIN, REACH, padded
@@ -14,7 +16,7 @@ from hpcapp.workloads.laplace.levels import LevelShape, build_levels
 from hpcapp.workloads.laplace.sweeps import padded_shape
 from hpcapp.workloads.laplace.transfer import common_part, grown
 
-__all__ = ["count_cycle_bytes", "count_sweep_bytes"]
+__all__ = ["count_cycle_bytes", "count_sweep_bytes", "count_vector_bytes"]
 
 # the largest residual and value
 NORMS = 16
@@ -98,6 +100,34 @@ def count_cycle_bytes(
         gpu += blocks + messages + sum(more)
         pinned += messages + more[1]
     return gpu, pinned
+
+
+def count_vector_bytes(
+    axes: tuple[Axis, Axis], layout: Layout, rank: int, joined: int
+) -> tuple[int, int]:
+    """Return the bytes that conjugate gradients have beside those of cycles; pure.
+
+    Parameters
+    ----------
+    axes, layout, rank, joined : object
+        As in `count_cycle_bytes`.
+
+    Returns
+    -------
+    gpu, pinned : int
+        Of three vectors, a piece of products, weights and the messages of one vector;
+        of buffers of the host.
+    """
+    finest, *coarser = build_levels(axes, layout, max(joined, MARGIN))
+    block = finest.tiling.block(rank)
+    if block.empty or not coarser:
+        return 0, 0
+    rows, _, half = padded(block)
+    height = max(1, min(PIECE // (2 * half), block.shape[0]))
+    strips = finest.tiling.strips(rank, DEPTH)
+    messages = _pieces(piece for s in strips for piece in (s.sent, s.received))
+    numbers = 3 * rows * 2 * half + height * 2 * half + rows + 2 * half
+    return 8 * numbers + messages, messages
 
 
 def _level(level: LevelShape, rank: int, constant: bool) -> tuple[int, int]:

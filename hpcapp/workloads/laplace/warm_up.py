@@ -30,7 +30,7 @@ def warm_up_method(device: Device, method: str, source: float | str) -> None:
         if device.name == "cuda":
             from hpcapp.workloads.laplace.cuda_warm_up import warm_up_cycles_on_gpu
 
-            warm_up_cycles_on_gpu(device)
+            warm_up_cycles_on_gpu(device, method == "cg")
     else:
         _warm_up_sweeps(device, method == "jacobi")
     program = parse(source, ("x", "y"))
