@@ -28,7 +28,8 @@ class CudaVectors(Vectors):
 
     def copy(self, out: Any, x: Any) -> None:
         """Copy x to out."""
-        out.copy_to_device(x, stream=self.level.queue.stream)
+        queue = self.level.queue
+        queue.device.put(out, x, queue.stream)
 
     def order(self, arrays: Sequence[Any], split: bool) -> None:
         """Do nothing: rows are split."""
