@@ -2,6 +2,7 @@
 """Parts of the benchmark of GPUs, without a GPU."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -181,6 +182,22 @@ def test_limit_issues_the_operations_that_it_counts():
     assert multiplied % (kernels.ISSUED // 2) == 0
     assert multiplied >= kernels.ISSUED // 2
     assert added == multiplied + 7
+
+
+@needs_cuda
+def test_an_iteration_takes_as_many_operations_as_the_benchmark_counts():
+    from ptx import compile_ptx
+
+    from hpcapp.workloads.mandelbrot import cuda_kernels
+    from tests.benchmarks.gpu.mandelbrot import PER_ITERATION
+
+    name = "follow_cuda"
+    text = compile_ptx(getattr(cuda_kernels, name), cuda_kernels.SIGNATURES[name])
+    operation = re.compile(r"^\s*(?:add|mul|setp)\S*\.f64", re.MULTILINE)
+    # of the pieces between labels the bout of 16 iterations is the largest; a change of
+    # sign is part of the operation that follows
+    pieces = [len(operation.findall(piece)) for piece in re.split(r"\n\$L\S+:", text)]
+    assert max(pieces) == 16 * PER_ITERATION
 
 
 @needs_cuda

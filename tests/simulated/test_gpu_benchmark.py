@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The benchmark of GPUs runs in the simulator, and finds its answers right."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ def measured(world, monkeypatch):
     return measure(quick=False)
 
 
-def test_every_rung_runs_and_every_answer_is_right(measured):
+def test_every_rung_runs_and_every_answer_is_right(measured, tmp_path):
     wrong = [check.text for check in measured.checks if not check.holds]
     assert wrong == []
     failed = [row for row in measured.rows if str(row[3]).startswith("failed")]
@@ -41,3 +42,8 @@ def test_every_rung_runs_and_every_answer_is_right(measured):
     assert "| task | what | size |" in text
     # speeds are no matter here
     assert measured.requirements == []
+    measured.write(tmp_path / "gpu.json")
+    found = json.loads((tmp_path / "gpu.json").read_text(encoding="utf-8"))
+    assert found["gpu"] == "Numba's CUDA simulator"
+    assert len(found["rows"]) == len(measured.rows)
+    assert all(check["holds"] is True for check in found["checks"])
