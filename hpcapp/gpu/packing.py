@@ -51,10 +51,12 @@ class OnGpu:
         self._aside = device.stream(urgent=True)
 
     def warm_up(self) -> None:
-        """Compile the kernels for views and for whole arrays."""
-        for shape in ((3, 3), (3, 3, 3)):
-            whole = self._device.to_device(np.zeros(shape))
-            other = self._device.to_device(np.zeros(tuple(n - 1 for n in shape)))
+        """Compile the kernels for views and for whole arrays, of both types."""
+        double, single = np.float64, np.float32
+        for shape, kind in (((3, 3), double), ((3, 3), single), ((3, 3, 3), double)):
+            whole = self._device.to_device(np.zeros(shape, kind))
+            small = np.zeros(tuple(n - 1 for n in shape), kind)
+            other = self._device.to_device(small)
             view = whole[tuple(slice(0, 2) for _ in shape)]
             for out in (other, view):
                 for piece in (other, view):
@@ -65,14 +67,15 @@ class OnGpu:
         if isinstance(piece, np.ndarray):
             return ON_HOST.slot(piece)
         if self._device.direct:
-            staged = self._device.empty(tuple(piece.shape))
+            staged = self._device.empty(tuple(piece.shape), piece.dtype)
             return GpuSlot(piece, staged, int(staged.nbytes), staged)
         return self._slot(piece)
 
     def _slot(self, piece: Any) -> GpuSlot:
         shape = tuple(piece.shape)
-        message = self._device.pinned(shape, np.float64)
-        return GpuSlot(piece, message, message.nbytes, self._device.empty(shape))
+        message = self._device.pinned(shape, piece.dtype)
+        staged = self._device.empty(shape, piece.dtype)
+        return GpuSlot(piece, message, message.nbytes, staged)
 
     def begin(self) -> None:
         """Let copies wait for the kernels queued up to now, and for no later ones."""
@@ -145,7 +148,7 @@ def copy_piece(device: CudaDevice, out: Any, piece: Any, stream: Any) -> None:
     ----------
     device : CudaDevice
         The GPU.
-    out, piece : device array of float64
+    out, piece : device array of float64, or of float32 in two dimensions
         Of the same shape; views too.
     stream : stream
         Where to queue it.
