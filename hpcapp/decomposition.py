@@ -64,6 +64,7 @@ class Domain:
     halo: int = 0
     cut: int | None = None
     dealt: bool = False
+    itemsize: int = 8
 
 
 def split(length: int, parts: int) -> tuple[tuple[int, int], ...]:
@@ -343,7 +344,7 @@ class Layout:
 
 
 def halo_sent(layout: Layout, rank: int, depth: int) -> tuple[int, int]:
-    """Return messages and bytes (of float64) that a rank sends in one exchange.
+    """Return messages and bytes that a rank sends in one exchange.
 
     Parameters
     ----------
@@ -363,7 +364,7 @@ def halo_sent(layout: Layout, rank: int, depth: int) -> tuple[int, int]:
         points += sides * depth * prod(across)
         # corners travel with the later axes, except at depth 1, which needs none
         extended[axis] += sides * depth if depth > 1 else 0
-    return messages, 8 * points
+    return messages, layout.domain.itemsize * points
 
 
 def _times(numbers: Shape) -> str:

@@ -4,6 +4,7 @@
 import math
 import struct
 
+import h5py
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from hpcapp.config import Run
-from hpcapp.decomposition import Block, Domain, Layout
+from hpcapp.decomposition import Block, Domain, Layout, halo_sent
 from hpcapp.errors import ConfigError
 from hpcapp.workloads.laplace import Laplace
 from hpcapp.workloads.laplace.grid import (
@@ -397,6 +398,18 @@ def test_rounding_floor_is_1e_16_n_squared(shape, floor):
         ({"tolerance": 1e-3, "accuracy": 1e-3}, "give tolerance or accuracy, not both"),
         ({"method": "jacobi", "relaxation": 1.2}, "is for method: sor only"),
         ({"accuracy": 1e-15}, "must be >= 6.6e-12, which rounding allows"),
+        (
+            {"precision": "single", "tolerance": 1e-4},
+            r"must be >= 0.0039, which rounding allows on 257 x 257 points \(6e-8 N",
+        ),
+        (
+            {"precision": "single", "method": "multigrid"},
+            "single is for method: jacobi or sor; multigrid ends below what it can",
+        ),
+        (
+            {"precision": "single", "shape": (5000, 5)},
+            "single hides all residuals on 5000 x 5 points; use double, or tolerance",
+        ),
         ({"tolerance": -1.0}, r"must be > 0 \(or 0: stop after max_iterations\)"),
         ({"domain": ((0.0, 1e101), (0.0, 1.0))}, "must be from 1e-100 to 1e100 long"),
         ({"source": None}, "must be a number or an expression in x and y"),
@@ -440,3 +453,64 @@ def test_memory_counts_the_arrays_with_their_margins(method, arrays_held):
     layout = Layout.choose(workload.domain(), 4)
     assert layout.grid == (2, 2)
     assert workload.memory(layout, 0) == 8 * arrays_held * (20 + 6) * (15 + 6)
+
+
+# --- single precision
+
+
+def single(*shape):
+    """Return random values: float32."""
+    return np.random.default_rng(5).standard_normal(shape).astype(np.float32)
+
+
+@pytest.mark.parametrize("source", [single(9, 12), single(0, 0)])
+def test_sweeps_in_single_precision_round_each_operation_to_it(source):
+    # NumPy's scalars of that type are rounded so, one operation after the other
+    u, stencil = single(9, 12), stencil_of(0.1, 0.13, 0.7).astype(np.float32)
+    regions = [(1, 8, 1, 11)] * 3
+    even, odd = u.copy(), u.copy()
+    relax_jacobi_cpu(even, odd, source, stencil, np.array(regions))
+    assert odd.tobytes() == jacobi(u, source, stencil, regions).tobytes()
+    omega = np.float32(1.7)
+    expected = redblack(u, source, stencil, omega, 1, regions)
+    relax_redblack_cpu(u, source, stencil, omega, 1, np.array(regions))
+    assert u.dtype == np.float32
+    assert u.tobytes() == expected.tobytes()
+
+
+def test_residual_of_single_precision_is_computed_in_double():
+    u, none, region = single(9, 12), single(0, 0), np.array([1, 8, 1, 11])
+    found = residual_cpu(u, none, 0.25, 3.0, 7.0, region)
+    wide = u.astype(np.float64)
+    expected = residual_cpu(wide, NONE, 0.25, 3.0, 7.0, region)
+    assert found == expected
+
+
+def test_single_precision_halves_memory_and_messages():
+    found = []
+    for precision in ("double", "single"):
+        parameters = Parameters(shape=(40, 30), precision=precision, halo_depth=3)
+        workload = Laplace(parameters, Run())
+        layout = Layout.choose(workload.domain(), 4)
+        (u, *_) = workload.fields()
+        sent = halo_sent(layout, 0, 3)[1]
+        found.append((workload.memory(layout, 0), sent, np.dtype(u.dtype).itemsize))
+    assert found[0] == tuple(2 * number for number in found[1])
+
+
+def test_a_solution_in_single_precision_is_near_that_in_double(hpcapp, tmp_path):
+    arrays = []
+    for precision in ("double", "single"):
+        config, target = tmp_path / "c.yaml", tmp_path / precision
+        config.write_text(
+            "workload: laplace\nparameters: {shape: [33, 29], source: x - 2*y, "
+            f"method: sor, precision: {precision}, accuracy: 1e-3}}\n"
+        )
+        done = hpcapp("run", config, "-o", target, "-q")
+        assert done.returncode == 0, done.stderr
+        with h5py.File(target / "result.nc") as file:
+            arrays.append(file["u"][:])
+    assert arrays[1].dtype == np.float32
+    # the bound of both runs
+    assert np.abs(arrays[0] - arrays[1]).max() <= 2e-3 * np.abs(arrays[0]).max()
+    assert not np.array_equal(arrays[0], arrays[1])

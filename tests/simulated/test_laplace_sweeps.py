@@ -47,13 +47,15 @@ def test_tiled_sweeps_equal_single_ones(engines, shape, source, shrink):
 
 
 @pytest.mark.parametrize("columns", [(1, 20), (16, 17), (15, 19), (3, 3)])
-def test_pieces_of_rows_and_columns_are_met_exactly(engines, columns):
-    u, f = fields((24, 21))
+@pytest.mark.parametrize("kind", [np.float64, np.float32])
+def test_pieces_of_rows_and_columns_are_met_exactly(engines, columns, kind):
+    u, f = (values.astype(kind) for values in fields((24, 21)))
+    stencil, omega = STENCIL.astype(kind), kind(1.7)
     region, found = (2, 22, *columns), []
     for engine in engines:
         even, odd, source = (engine.array(array) for array in (u.copy(), u.copy(), f))
-        engine.jacobi(even, odd, source, STENCIL, [region])
-        engine.redblack(even, source, STENCIL, 1.7, 1, [region, region])
+        engine.jacobi(even, odd, source, stencil, [region])
+        engine.redblack(even, source, stencil, omega, 1, [region, region])
         residual = engine.residual(even, source, 0.0, 3.0, 4.0, region)
         arrays = [engine.fetch(array)[:, :21].tobytes() for array in (even, odd)]
         found.append((*arrays, residual.tolist()))

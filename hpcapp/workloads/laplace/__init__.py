@@ -31,6 +31,7 @@ from hpcapp.workloads.laplace.scaling import cycle_rows
 from hpcapp.workloads.laplace.solver import Found, Solver
 from hpcapp.workloads.laplace.sweeps import Sweeper, padded_shape
 from hpcapp.workloads.laplace.traffic import count_bytes
+from hpcapp.workloads.laplace.variables import list_fields
 from hpcapp.workloads.laplace.warm_up import warm_up_method
 
 __all__ = ["Laplace"]
@@ -68,48 +69,18 @@ class Laplace(Workload):
         super().__init__(parameters, run)
         (x0, x1), (y0, y1) = parameters.domain
         self.grid = Grid(parameters.shape, x0, x1, y0, y1)
+        # a value read, a value written
+        self.traffic = 2.0 * self._kind.itemsize  # type: ignore[misc]
 
     def domain(self) -> Domain:
         """Return the grid points, boundary included."""
         depth = self.parameters.halo_depth or PASS_LEVELS
-        return Domain(("y", "x"), self.parameters.shape, depth)
+        size = self._kind.itemsize
+        return Domain(("y", "x"), self.parameters.shape, depth, itemsize=size)
 
     def fields(self) -> tuple[Field, ...]:
         """Return solution, coordinates, history of the residual and bound."""
-        found = self._common_fields()
-        if self._cycles:
-            found += self._cycle_fields()
-        if self.parameters.method == "cg":
-            both = (("r", "residual by recursion"), ("p", "search direction"))
-            found += tuple(
-                Field(name, ("y", "x"), "1", about, kind="state", distributed=True)
-                for name, about in both
-            )
-            found += (Field("rho", (), "1", "inner product of r, z", kind="state"),)
-        return found
-
-    @staticmethod
-    def _cycle_fields() -> tuple[Field, ...]:
-        about = "estimated distance to the discrete solution, max norm"
-        return (
-            Field("error_estimate", (), "1", about, kind="both"),
-            Field("correction", (), "1", "last correction", kind="state"),
-        )
-
-    @staticmethod
-    def _common_fields() -> tuple[Field, ...]:
-        axis = ("iteration",)
-        bound = "bound of the distance to the discrete solution, max norm"
-        return (
-            Field("u", ("y", "x"), "1", "solution", kind="both", distributed=True),
-            Field("y", ("y",), "1", "y"),
-            Field("x", ("x",), "1", "x"),
-            Field("iteration", axis, "1", "sweeps or cycles done", "int64", "both"),
-            Field("residual", axis, "1", "relative max-norm residual", kind="both"),
-            Field("error_bound", (), "1", bound, kind="both"),
-            Field("initial_residual", (), "1", "residual before sweeps", kind="state"),
-            Field("largest", (), "1", "max |u|", kind="state"),
-        )
+        return list_fields(self.parameters.method, self._kind)
 
     def halo(self, layout: Layout) -> int:
         """Return the depth: as configured, or deep while few points are done twice.
@@ -174,7 +145,7 @@ class Laplace(Workload):
         shape = layout.block(rank).shape
         padded = math.prod(padded_shape(shape, max(1, self.halo(layout))))
         count = 2 if self.parameters.method == "jacobi" else 1
-        return 8 * (count + (not self._plain_source)) * padded
+        return self._kind.itemsize * (count + (not self._plain_source)) * padded
 
     def gpu_memory(self, layout: Layout, rank: int) -> tuple[int, int]:
         """Return bytes of arrays and messages on a GPU, and of pinned buffers."""
@@ -209,7 +180,8 @@ class Laplace(Workload):
 
     def warm_up(self, device: Device) -> None:
         """Compile the kernels of the method, and of a source that is a field."""
-        warm_up_method(device, self.parameters.method, self.parameters.source)
+        p = self.parameters
+        warm_up_method(device, p.method, p.source, self._kind)
 
     def steps(self, ctx: Context) -> Iterator[Step]:
         """Go on until the criterion holds, `check_every` sweeps or a cycle a step."""
@@ -232,7 +204,7 @@ class Laplace(Workload):
         if p.method == "sor":
             omega = p.relaxation or self.grid.optimal_omega()
         depth = max(1, self.halo(ctx.layout))
-        return Sweeper(ctx, self.grid, lines, p.source, omega, depth)
+        return Sweeper(ctx, self.grid, lines, p.source, omega, depth, self._kind)
 
     def _march(self, ctx: Context, solver: Solver) -> Iterator[Step]:
         p, state = self.parameters, ctx.state
@@ -293,6 +265,11 @@ class Laplace(Workload):
         return self.parameters.method in CYCLES
 
     @property
+    def _kind(self) -> np.dtype[Any]:
+        single = self.parameters.precision == "single"
+        return np.dtype(np.float32 if single else np.float64)
+
+    @property
     def _joined(self) -> int:
         return int(self.parameters.join_below)
 
@@ -314,7 +291,8 @@ class Laplace(Workload):
 
     def _goal(self, accuracy: float | None) -> float:
         # the default must not ask for more than rounding allows
-        default = max(1e-6, rounding_floor(self.parameters.shape))
+        p = self.parameters
+        default = max(1e-6, rounding_floor(p.shape, p.precision))
         return float(accuracy or default)
 
     def _history(self, state: State) -> tuple[list[int], list[float]]:

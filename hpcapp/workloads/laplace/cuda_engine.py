@@ -34,19 +34,19 @@ class CudaEngine:
         self._device, self._queue = device, Queue(device)
         self.packing: Packing = self._queue.packing
 
-    def warm_up(self, jacobi: bool) -> None:
+    def warm_up(self, jacobi: bool, kind: np.dtype[Any]) -> None:
         """Compile the tiled sweeps and what carries halos."""
-        if jacobi:
+        if jacobi and kind == np.float64:
             u, other = (self.array(np.zeros((4, 4))) for _ in range(2))
             f = self.array(np.empty((0, 0)))
             regions = [(1, 2, 1, 2)] * 4
-            self._sweep_tiles(other, u, f, (0.0, 0.0, 0.0, 0.0), regions)
+            self._sweep_tiles(other, u, f, tuple(np.zeros(4)), regions)
         self.packing.warm_up()
 
     def array(self, values: np.ndarray, again: bool = False) -> Any:  # noqa: ARG002
         """Return a copy on the GPU, its columns rounded up."""
         ny, nx = values.shape
-        wide = np.zeros((ny, -(-nx // LINE) * LINE))
+        wide = np.zeros((ny, -(-nx // LINE) * LINE), values.dtype)
         wide[:, :nx] = values
         return self._device.to_device(wide)
 
@@ -77,12 +77,14 @@ class CudaEngine:
         from hpcapp.workloads.laplace.cuda_kernels import relax_jacobi_gpu
         from hpcapp.workloads.laplace.tile_cuda_kernels import DEEP
 
-        weights = tuple(stencil.tolist())
+        # numbers of the type of the arrays
+        weights = tuple(stencil)
         passes = done = 0
         while done < len(regions):
             out, u = (even, odd) if passes % 2 else (odd, even)
             tile = regions[done : done + DEEP]
-            if len(tile) == DEEP and self._pays(tile[-1]):
+            single = stencil.dtype == np.float32
+            if len(tile) == DEEP and not single and self._pays(tile[-1]):
                 self._sweep_tiles(out, u, f, weights, tile)
                 done += DEEP
             else:
@@ -136,7 +138,7 @@ class CudaEngine:
         """Over-relax level by level."""
         from hpcapp.workloads.laplace.cuda_kernels import relax_redblack_gpu
 
-        head = (u, f, tuple(stencil.tolist()), float(omega))
+        head = (u, f, tuple(stencil), omega)
         for number, region in enumerate(regions):
             colour = (parity + number) % 2
             self._queue.march(relax_redblack_gpu, region, *head, colour, width=2)

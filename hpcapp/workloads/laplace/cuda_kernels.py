@@ -5,7 +5,8 @@ The twins of `kernels`, with the same formulas: each product and each sum is rou
 once (`mul`, `add`, `sub`), so a point gets the bits that it gets on the CPU. A thread
 marches down a piece of a column, and the threads of a warp read neighbouring points.
 The values above and here stay in registers, so a point is loaded from memory once:
-its neighbours in the row are in the cache of the multiprocessor.
+its neighbours in the row are in the cache of the multiprocessor. Arrays and weights are
+float64, or all of them float32: then so is each operation.
 
 Arguments that the kernels share:
 

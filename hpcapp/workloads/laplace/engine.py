@@ -28,13 +28,15 @@ class Engine(Protocol):
 
     packing: Packing
 
-    def warm_up(self, jacobi: bool) -> None:
+    def warm_up(self, jacobi: bool, kind: np.dtype[Any]) -> None:
         """Compile what the other functions use on larger blocks only.
 
         Parameters
         ----------
         jacobi : bool
             For Jacobi's method, else for over-relaxation.
+        kind : dtype
+            Of the values.
         """
         ...
 
@@ -126,7 +128,7 @@ class CpuEngine:
     def __init__(self, device: Device) -> None:
         self._device = device
 
-    def warm_up(self, jacobi: bool) -> None:
+    def warm_up(self, jacobi: bool, kind: np.dtype[Any]) -> None:
         """Do nothing: there is no more."""
 
     def array(self, values: np.ndarray, again: bool = False) -> np.ndarray:

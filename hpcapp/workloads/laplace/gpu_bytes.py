@@ -52,7 +52,7 @@ def count_sweep_bytes(
     if layout.block(rank).empty:
         return NORMS, 0
     ny, nx = padded_shape(layout.block(rank).shape, depth)
-    whole = 8 * ny * -(-nx // LINE) * LINE
+    whole = layout.domain.itemsize * ny * -(-nx // LINE) * LINE
     # as much comes as goes
     _, sent = halo_sent(layout, rank, depth) if layout.used > 1 else (0, 0)
     return (arrays + source) * whole + 2 * arrays * sent + NORMS, 2 * arrays * sent

@@ -7,6 +7,9 @@ levels go through memory together as a wavefront: level l follows one row behind
 level l - 1, so its rows are still in cache (Wellein et al., COMPSAC 2009,
 section II). A point's bits depend on its neighbours' values alone: there is no
 contraction and no reassociation, so regions, levels and threads change nothing.
+
+Values are float64 or float32, all arrays and numbers of a sweep alike: then each of its
+operations is rounded to that type. Residuals are computed in float64.
 """
 
 from typing import Any
@@ -69,7 +72,7 @@ def relax_jacobi_cpu(
 
     Parameters
     ----------
-    even, odd : float64[ny, nx]
+    even, odd : float64[ny, nx] or float32[ny, nx]
         Level 0 reads `even` and writes `odd`, level 1 the other way round.
     f : float64[ny, nx] or float64[0, 0]
         Source; empty where it is constant.
@@ -130,7 +133,7 @@ def relax_redblack_cpu(
     with a source field. Points of one colour do not
     depend on each other, so threads may work on disjoint regions of one level.
     """
-    scratch = np.empty((1, u.shape[1]))
+    scratch = np.empty((1, u.shape[1]), u.dtype)
     first, last = _wave_rows(regions)
     for front in range(first, last):
         for level in range(regions.shape[0]):
@@ -219,8 +222,9 @@ def residual_cpu(
         if f.size == 0:
             for i in range(here.size):
                 twice = 2.0 * here[i]
-                across = (north[i] + south[i] - twice) * ry
-                left = across + (east[i] + west[i] - twice) * rx - constant
+                across = (np.float64(north[i]) + south[i] - twice) * ry
+                beside = (np.float64(east[i]) + west[i] - twice) * rx
+                left = across + beside - constant
                 bits = np.float64(abs(left)).view(np.int64)
                 largest = max(largest, bits)
                 value = max(value, np.float64(abs(here[i])).view(np.int64))
@@ -228,8 +232,9 @@ def residual_cpu(
             source = f[row, start:stop]
             for i in range(here.size):
                 twice = 2.0 * here[i]
-                across = (north[i] + south[i] - twice) * ry
-                left = across + (east[i] + west[i] - twice) * rx - source[i]
+                across = (np.float64(north[i]) + south[i] - twice) * ry
+                beside = (np.float64(east[i]) + west[i] - twice) * rx
+                left = across + beside - source[i]
                 bits = np.float64(abs(left)).view(np.int64)
                 largest = max(largest, bits)
                 value = max(value, np.float64(abs(here[i])).view(np.int64))

@@ -9,7 +9,7 @@ its threads compares it with the others'.
 from typing import Any
 
 import numpy as np
-from numba import cuda, int64
+from numba import cuda, float64, int64
 
 from hpcapp.gpu.kernels import add, inner, kernel, mul, sub
 from hpcapp.workloads.laplace.cuda_kernels import ROWS, at, bits
@@ -82,8 +82,8 @@ def residual_gpu(
         Modified: bit patterns of max |(N + S - 2u) ry + (E + W - 2u) rx - f| and of
         max |u|, if they are larger than what stands there. They order like the
         numbers, with NaN above all.
-    u, f : object
-        See the top of the module.
+    u, f : float64[ny, nx] or float32[ny, nx]
+        See the top of `cuda_kernels`.
     constant : float
         The constant source.
     ry, rx : float
@@ -103,14 +103,15 @@ def residual_gpu(
     first = region[0] + cuda.blockIdx.y * ROWS
     last = min(first + ROWS, region[1])
     if region[2] <= i < region[3] and first < last:
-        above, here = at(u, first - 1, i), at(u, first, i)
+        # of float32 too the residual is computed in float64
+        above, here = float64(at(u, first - 1, i)), float64(at(u, first, i))
         for row in range(first, last):
-            below = at(u, row + 1, i)
+            below = float64(at(u, row + 1, i))
             twice = mul(2.0, here)
             across = mul(sub(add(above, below), twice), ry)
-            beside = sub(add(at(u, row, i + 1), at(u, row, i - 1)), twice)
-            left = add(across, mul(beside, rx))
-            left = sub(left, constant if f.size == 0 else at(f, row, i))
+            beside = add(float64(at(u, row, i + 1)), float64(at(u, row, i - 1)))
+            left = add(across, mul(sub(beside, twice), rx))
+            left = sub(left, constant if f.size == 0 else float64(at(f, row, i)))
             residual = max(residual, bits(abs(left)))
             value = max(value, bits(abs(here)))
             above, here = here, below

@@ -94,9 +94,25 @@ class Boundary(Model):
         return frozenset(n for n in names if isinstance(getattr(self, n), dict))
 
 
-def rounding_floor(shape: tuple[int, int]) -> float:
-    """Return the relative residual that rounding hides: about 1e-16 N^2."""
-    return 1e-16 * (max(shape) - 1) ** 2
+# half a unit in the last place, relative
+ROUNDING = {"double": 1e-16, "single": 6e-8}
+
+
+def rounding_floor(shape: tuple[int, int], precision: str = "double") -> float:
+    """Return the relative residual that rounding hides: about 1e-16 N^2.
+
+    Parameters
+    ----------
+    shape : (int, int)
+        Points along y and x.
+    precision : "double" or "single"
+        In single precision it is 6e-8 N^2.
+    """
+    return ROUNDING[precision] * (max(shape) - 1) ** 2
+
+
+def _plain(number: float) -> str:
+    return f"{number:g}".replace("e-0", "e-")
 
 
 class Parameters(Model):
@@ -120,6 +136,9 @@ class Parameters(Model):
         "sor",
         "sweeps (jacobi, sor), multigrid cycles, or cg prepared by such cycles",
         "",
+    )
+    precision: Literal["double", "single"] = parameter(
+        "double", "of u: float64, or float32 (jacobi and sor)", ""
     )
     relaxation: Annotated[Real, Field(gt=0, lt=2)] | None = parameter(
         None, "factor of sor; null: the optimal one"
@@ -160,13 +179,26 @@ class Parameters(Model):
                 "boundary",
                 "must give values on a side: fluxes leave a constant open",
             )
-        floor = rounding_floor(self.shape)
+        if self.precision == "single" and self.method in CYCLES:
+            raise rule_broken(
+                "precision",
+                f"single is for method: jacobi or sor; {self.method} ends below what "
+                "it can hold",
+            )
+        floor = rounding_floor(self.shape, self.precision)
+        if self.precision == "single" and floor >= 1 and self.tolerance != 0:
+            raise rule_broken(
+                "precision",
+                f"single hides all residuals on {self.shape[0]} x {self.shape[1]} "
+                "points; use double, or tolerance: 0, which does max_iterations sweeps",
+            )
         for name in ("tolerance", "accuracy"):
             value = getattr(self, name)
             if value is not None and 0 < value < floor:
                 raise rule_broken(
                     name,
                     f"must be >= {floor:.2g}, which rounding allows on "
-                    f"{self.shape[0]} x {self.shape[1]} points (1e-16 N^2)",
+                    f"{self.shape[0]} x {self.shape[1]} points "
+                    f"({_plain(ROUNDING[self.precision])} N^2)",
                 )
         return self

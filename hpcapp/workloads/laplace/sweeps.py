@@ -45,6 +45,8 @@ class Sweeper:
         Relaxation factor of red-black sweeps; None for Jacobi's method.
     depth : int
         Points exchanged with neighbours, >= 1.
+    kind : dtype
+        float64 or float32: of all values, and of each operation of a sweep.
 
     Notes
     -----
@@ -62,8 +64,11 @@ class Sweeper:
         source: Any,
         omega: float | None,
         depth: int,
+        kind: np.dtype[Any],
     ) -> None:
-        self._ctx, self._grid, self._omega = ctx, grid, omega
+        self._ctx, self._grid, self._kind = ctx, grid, kind
+        # a number of that type, or kernels would compute in another one
+        self._omega = None if omega is None else kind.type(omega)
         self._engine: Engine = open_engine(ctx.device)
         self._block = block = ctx.block
         self._margin = margin = depth
@@ -72,7 +77,7 @@ class Sweeper:
         self._sides = [other is not None for pair in neighbours for other in pair]
         self._alone = not any(self._sides)
         self._shape = padded_shape(block.shape, margin)
-        first = np.zeros(self._shape)
+        first = np.zeros(self._shape, kind)
         if not block.empty:
             self._fill(self._own(first), lines)
         count = 2 if omega is None else 1
@@ -81,9 +86,9 @@ class Sweeper:
         field, self._constant = source_block(
             source, grid, (0, 0, 0, 0) if block.empty else region
         )
-        self._source = self._engine.array(field)
+        self._source = self._engine.array(field.astype(kind, copy=False))
         wy, wx, ws = grid.weights()
-        self._stencil = np.array([wy, wx, ws, ws * self._constant])
+        self._stencil = np.array([wy, wx, ws, ws * self._constant], kind)
         self._halos = [
             ctx.comm.halo(
                 self._engine.window(array, self._shape),
@@ -103,7 +108,7 @@ class Sweeper:
                 halo.exchange()
         # bit patterns of the residual and of |u| where they cannot be smaller
         edge = max(float(np.abs(line).max()) for line in lines.values())
-        self._least = np.array([0.0, edge]).view(np.int64)
+        self._least = np.array([0.0, kind.type(edge)], np.float64).view(np.int64)
         self._level = 0
         self._fresh = True
 

@@ -13,7 +13,9 @@ from hpcapp.workloads.laplace.parameters import CYCLES
 __all__ = ["warm_up_method"]
 
 
-def warm_up_method(device: Device, method: str, source: float | str) -> None:
+def warm_up_method(
+    device: Device, method: str, source: float | str, kind: np.dtype[Any]
+) -> None:
     """Compile the kernels of a method, and of a source that is a field.
 
     Parameters
@@ -24,6 +26,8 @@ def warm_up_method(device: Device, method: str, source: float | str) -> None:
         As in `Parameters`.
     source : float or str
         As in `Parameters`.
+    kind : dtype
+        Of the values.
     """
     if method in CYCLES:
         _warm_up_cycles(method == "cg")
@@ -32,7 +36,7 @@ def warm_up_method(device: Device, method: str, source: float | str) -> None:
 
             warm_up_cycles_on_gpu(device, method == "cg")
     else:
-        _warm_up_sweeps(device, method == "jacobi")
+        _warm_up_sweeps(device, method == "jacobi", kind)
     program = parse(source, ("x", "y"))
     if program.constant is None:
         from hpcapp.evaluation import evaluate_grid
@@ -41,16 +45,17 @@ def warm_up_method(device: Device, method: str, source: float | str) -> None:
         evaluate_grid(np.empty((2, 2)), program, points, points)
 
 
-def _warm_up_sweeps(device: Device, jacobi: bool) -> None:
+def _warm_up_sweeps(device: Device, jacobi: bool, kind: np.dtype[Any]) -> None:
     engine = open_engine(device)
-    u, other = engine.array(np.zeros((4, 4))), engine.array(np.zeros((4, 4)))
-    f, stencil, region = engine.array(np.empty((0, 0))), np.zeros(4), (1, 2, 1, 2)
+    u, other = (engine.array(np.zeros((4, 4), kind)) for _ in range(2))
+    f, region = engine.array(np.empty((0, 0), kind)), (1, 2, 1, 2)
+    stencil = np.zeros(4, kind)
     if jacobi:
         engine.jacobi(u, other, f, stencil, [region])
     else:
-        engine.redblack(u, f, stencil, 1.0, 0, [region])
+        engine.redblack(u, f, stencil, kind.type(1.0), 0, [region])
     engine.residual(u, f, 0.0, 1.0, 1.0, region)
-    engine.warm_up(jacobi)
+    engine.warm_up(jacobi, kind)
 
 
 def _warm_up_cycles(cg: bool) -> None:
