@@ -77,7 +77,7 @@ def test_exchanges_and_points_of_a_step(ranks, shape, depth, method):
         comm, device = Comm(rank), Device()
         context = Context(comm, device, layout, State())
         omega = 1.5 if redblack else None
-        sweeper = Sweeper(context, grid, lines, 0, omega, depth)
+        sweeper = Sweeper(context, grid, lines, 0, omega, depth, np.dtype(np.float64))
         sweeper.advance(8)
         sweeper.measure()
         comm.exchanges = device.points = 0
