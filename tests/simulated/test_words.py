@@ -132,7 +132,8 @@ def pairs_of(marks, before, lags):
 def test_pairs_are_those_of_a_count_by_lag(gpu, monkeypatch, width, before, lags):
     from hpcapp.workloads.words import cuda_kernels
 
-    monkeypatch.setattr(cuda_kernels, "WIDTH", width)
+    for module in (cuda_kernels, on_gpu):
+        monkeypatch.setattr(module, "WIDTH", width)
     rng = np.random.default_rng(7)
     # a frequent word, and one that does not occur in the part
     marks = rng.choice([-1, 0, 1, 3], 90, p=[0.3, 0.5, 0.15, 0.05])

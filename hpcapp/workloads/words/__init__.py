@@ -14,6 +14,7 @@ from hpcapp.workload import Answer, Context, Field, State, Step, Workload
 from hpcapp.workloads.words.checks import check_counts
 from hpcapp.workloads.words.counting import WINDOW, count_windows
 from hpcapp.workloads.words.course import course_files
+from hpcapp.workloads.words.gpu_bytes import needed_gpu_bytes
 from hpcapp.workloads.words.inputs import Book, find_files, make_books
 from hpcapp.workloads.words.measures import FIELDS, begin
 from hpcapp.workloads.words.parameters import Parameters
@@ -101,13 +102,25 @@ class Words(Workload):
             )
         return {"inputs": [*self.parameters.inputs] * times}
 
-    def memory(self, layout: Layout, rank: int) -> int:  # noqa: ARG002
+    def memory(self, layout: Layout, rank: int) -> int:
         """Return the bytes of numbers, positions and tables of the largest book.
 
         The words of some megabytes tell how many there may be.
         """
-        threads = max(1, len(cores()) // layout.used)
-        return needed_bytes(self._largest, self._sample, layout.used, threads)
+        p, threads = self.parameters, max(1, len(cores()) // layout.used)
+        # pairs by word and distance: of a window, before and after; acf of all books
+        tables = 3 + 2 * len(self._books)
+        if rank == 0 and p.collect == "gather":
+            tables += layout.used
+        found = needed_bytes(self._largest, self._sample, layout.used, threads)
+        return found + int(8 * tables * p.top * p.lags)
+
+    def gpu_memory(self, layout: Layout, rank: int) -> tuple[int, int]:  # noqa: ARG002
+        """Return the bytes on a GPU of positions and tables of a window."""
+        p = self.parameters
+        spread = p.distribute == "words"
+        facts = (self._largest, self._sample, layout.used, p.top, p.lags, spread)
+        return needed_gpu_bytes(*facts), 0
 
     @classmethod
     def tables(cls, read: Callable[[str], Any]) -> Iterator[tuple[str, Iterable[str]]]:

@@ -14,12 +14,11 @@ import numpy as np
 from numba import cuda
 
 from hpcapp.gpu.kernels import inner, kernel
+from hpcapp.workloads.words.gpu_bytes import STRIP, WIDTH
 
 __all__ = [
     "SIGNATURES",
-    "STRIP",
     "THREADS",
-    "WIDTH",
     "correlate_cuda",
     "count_places_cuda",
     "locate_cuda",
@@ -39,12 +38,6 @@ SIGNATURES = {
 
 THREADS = 256
 """Of a block that counts pairs, at most."""
-
-STRIP = 128
-"""Threads of the other blocks, at most: words that are written down together."""
-
-WIDTH = 4096
-"""Distances that a block counts at a time: 16 KB of its shared memory."""
 
 
 @inner

@@ -8,16 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hpcapp.workloads.words.gpu_bytes import PIECE, STRIP, TASKS, WIDTH
 from hpcapp.workloads.words.positions import Lists, Located, Part, Positions
 from hpcapp.workloads.words.segment import Segment
 
-__all__ = ["PIECE", "hold_on_gpu", "locate_on_gpu"]
-
-PIECE = 1 << 24
-"""Numbers of words that are sent at a time, about: 64 MB."""
-
-# tasks for a block: their sizes are estimates
-TASKS = 8
+__all__ = ["hold_on_gpu", "locate_on_gpu"]
 
 Integers = NDArray[np.int64]
 
@@ -46,7 +41,7 @@ class GpuPositions:
 
     def count(self, before: Lists, lags: int) -> Integers:
         """Count the pairs whose second word stands in the part, by their distance."""
-        from hpcapp.workloads.words.cuda_kernels import THREADS, WIDTH, correlate_cuda
+        from hpcapp.workloads.words.cuda_kernels import THREADS, correlate_cuda
 
         device, own = self._device, np.diff(self._bounds)
         pairs = np.zeros((own.size, lags), np.int64)
@@ -201,7 +196,6 @@ def _add_ids(
 ) -> None:
     """Write down where words stand in a piece of the text, behind those before it."""
     from hpcapp.workloads.words.cuda_kernels import (
-        STRIP,
         count_places_cuda,
         locate_cuda,
         stack_cuda,
