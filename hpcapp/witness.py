@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
-__all__ = ["Witness", "main"]
+__all__ = ["Witness", "is_ending", "main"]
 
 
 class Witness:
@@ -96,7 +96,11 @@ def main() -> None:
 
 
 def _wait(ranks: Sequence[tuple[int, int]]) -> list[tuple[int, int]] | None:
-    """Return the ranks that were the first to end, None after a goodbye."""
+    """Return the ranks that were the first to end, None after a goodbye.
+
+    A launcher may end the others as soon as the first closes its files, which a
+    process does before its end can be seen: those that are ending count as well.
+    """
     watched: dict[int, tuple[int, int]] = {}
     gone = []
     for rank, pid in ranks:
@@ -111,8 +115,31 @@ def _wait(ranks: Sequence[tuple[int, int]]) -> list[tuple[int, int]] | None:
     ready, _, _ = select.select([pipe, *watched], [], [], 0 if gone else None)
     if pipe in ready and os.read(pipe, 64).startswith(b"goodbye"):
         return None
-    gone += [watched[descriptor] for descriptor in ready if descriptor in watched]
+    for descriptor, (rank, pid) in watched.items():
+        if descriptor in ready or is_ending(pid):
+            gone.append((rank, pid))
     return gone or [(ranks[0][0], ranks[0][1])]
+
+
+def is_ending(pid: int) -> bool:
+    """Tell whether a process is on its way out.
+
+    Parameters
+    ----------
+    pid : int
+        A process of this node.
+
+    Returns
+    -------
+    bool
+        As the flag PF_EXITING of proc_pid_stat(5); False where that cannot be read.
+    """
+    try:
+        with open(f"/proc/{pid}/stat") as stat:
+            fields = stat.read().rpartition(") ")[2].split()
+    except OSError:
+        return False
+    return len(fields) > 6 and bool(int(fields[6]) & 0x4)
 
 
 def _report(facts: dict[str, Any], ended: Sequence[tuple[int, int]]) -> None:

@@ -20,7 +20,7 @@ from hpcapp.failure import Failure, advise, leave, mark_failed, read_status
 from hpcapp.status import Status
 from hpcapp.store.checkpoints import last_checkpoint
 from hpcapp.watchdog import Board, Post, Watchdog, open_board
-from hpcapp.witness import Witness
+from hpcapp.witness import Witness, is_ending
 
 LIMIT = 120.0
 
@@ -357,6 +357,17 @@ def test_a_rank_that_ended_before_the_witness_looked_is_named(tmp_path, capfd):
     assert (tmp_path / "crash-rank1.json").exists()
     assert read_status(tmp_path)["state"] == "failed"
     witness.dismiss()
+
+
+def test_a_rank_on_its_way_out_counts_as_ended():
+    with subprocess.Popen(["sleep", "600"]) as process:
+        assert not is_ending(process.pid)
+        process.kill()
+        # until it is waited for, a process stays on its way
+        until = time.monotonic() + 60
+        while not is_ending(process.pid):
+            assert time.monotonic() < until
+    assert not is_ending(process.pid)
 
 
 def test_a_witness_says_nothing_of_the_job_that_came_after_its_own(tmp_path, capfd):
