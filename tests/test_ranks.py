@@ -59,7 +59,7 @@ def run_tests(launcher, python, ranks, paths, timeout, environ=None, more=()):
 
 @pytest.mark.parametrize("ranks", [1, 2, 3, 4, 7])
 def test_mpi(mpirun, ranks):
-    run_tests(mpirun.mpirun, sys.executable, ranks, ["mpi"], 120)
+    run_tests(mpirun.mpirun, sys.executable, ranks, ["mpi"], 280)
 
 
 @pytest.mark.timeout(1000)

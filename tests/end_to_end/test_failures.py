@@ -163,7 +163,7 @@ def test_a_rank_that_is_stopped_in_any_phase_ends_the_job(
 def test_ranks_that_wait_for_one_another_end_the_job(mpirun, tmp_path):
     config, target = tmp_path / "c.yaml", tmp_path / "r"
     config.write_text(
-        "workload: tests.own.deadlock\nrun: {stall: 3 s}\n"
+        "workload: tests.own.deadlock\nrun: {stall: 8 s}\n"
         "checkpoint: {every: 0.001 s}\noutput: {writer: direct}\n"
     )
     done = mpirun(3, "run", str(config), "-o", str(target))
