@@ -69,8 +69,11 @@ def examine() -> Gpu:
         the installed CUDA, no GPU, or one that is too old.
     """
     from numba import cuda
+    from numba.cuda.core import config
     from numba.cuda.cudadrv.driver import driver
 
+    # a few blocks are right for what is small, such as the coarse levels of a cycle
+    config.CUDA_LOW_OCCUPANCY_WARNINGS = 0
     try:
         driver.ensure_initialized()
         version = tuple(driver.get_version())

@@ -12,13 +12,18 @@ from hpcapp.expression import parse
 
 X = np.array([0.25, 1.5, -0.75, 0.0, -3.0, 700.0, 1e-310, -0.0, np.inf, np.nan])
 
+# functions of the CUDA library where there is hardware
+LIBRARY = [
+    *("exp(2*x)", "log(x)", "log10(x)", "log2(x)", "sin(x)", "cos(x)", "tan(x)"),
+    *("asin(x)", "acos(x)", "atan(x)", "sinh(x)", "cosh(x)", "tanh(x)", "x**x"),
+    *("atan2(x, 2)", "hypot(x, 3)"),
+]
+
 EXPRESSIONS = [
-    *("-x", "abs(x)", "floor(x)", "ceil(x)", "sign(x)", "sqrt(x)", "exp(2*x)"),
-    *("log(x)", "log10(x)", "log2(x)", "sin(x)", "cos(x)", "tan(x)", "asin(x)"),
-    *("acos(x)", "atan(x)", "sinh(x)", "cosh(x)", "tanh(x)", "x + 1/x", "x - 3*x"),
-    *("x**x", "atan2(x, 2)", "hypot(x, 3)", "min(x, 0.5)", "max(x, -x)", "x < 1"),
-    *("x <= 1.5", "x > 0", "x >= 0", "where(x < 1, x - 1, 2*x)", "x**-3", "x**16"),
-    *("x**0.5", "x**1.5", "x**2.5", "x**-0.5", "x**-1.5"),
+    *("-x", "abs(x)", "floor(x)", "ceil(x)", "sign(x)", "sqrt(x)", "x + 1/x"),
+    *("x - 3*x", "min(x, 0.5)", "max(x, -x)", "x < 1", "x <= 1.5", "x > 0", "x >= 0"),
+    *("where(x < 1, x - 1, 2*x)", "x**-3", "x**16", "x**0.5", "x**1.5", "x**2.5"),
+    *("x**-0.5", "x**-1.5"),
     "(x - 1)*(x - (2 + x*(3 - x))) / where(x > 0, x, 1 + x*x)",
 ]
 
@@ -31,14 +36,28 @@ def gpu():
     return open_device(1, Choice(cuda=True), (find_gpu(),))
 
 
-@pytest.mark.parametrize("text", EXPRESSIONS)
-def test_values_have_the_bits_of_the_cpu(gpu, text):
+def evaluate_twice(gpu, text):
+    """Return values of an expression on the GPU, and on the CPU."""
     from hpcapp.gpu.values import evaluate
 
     program = parse(text, ("x",))
     out = gpu.empty(X.size)
     evaluate(gpu, program, out, gpu.to_device(X))
-    found, expected = gpu.from_device(out), evaluate_line(program, X)
+    return gpu.from_device(out), evaluate_line(program, X)
+
+
+@pytest.mark.parametrize("text", LIBRARY)
+def test_functions_of_both_libraries_agree(gpu, text):
+    found, expected = evaluate_twice(gpu, text)
+    # each within 2 units of the last place, by the manual of CUDA's library; NaN, zero
+    # and infinity are the same
+    np.testing.assert_array_max_ulp(found, expected, 0 if gpu.simulated else 3)
+    assert (np.signbit(found) == np.signbit(expected))[found == 0].all()
+
+
+@pytest.mark.parametrize("text", EXPRESSIONS)
+def test_values_have_the_bits_of_the_cpu(gpu, text):
+    found, expected = evaluate_twice(gpu, text)
     same = found.view(np.int64) == expected.view(np.int64)
     assert (same | (np.isnan(found) & np.isnan(expected))).all()
 

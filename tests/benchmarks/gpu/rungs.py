@@ -106,7 +106,7 @@ FULL = Sizes(
 )
 SMALL = Sizes(
     name="quick",
-    grid=2048,
+    grid=4096,
     cpu_grid=512,
     sweeps=8,
     cycles=1025,
