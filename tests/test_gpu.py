@@ -353,12 +353,15 @@ print(out.tolist(), again.tolist(), device.note)
 @pytest.mark.parametrize(
     "place", ["simulator", pytest.param("hardware", marks=pytest.mark.gpu)]
 )
-def test_arrays_go_to_the_device_and_come_back(root, place):
+def test_arrays_go_to_the_device_and_come_back(root, tmp_path, place):
     simulator = "1" if place == "simulator" else "0"
     if place == "hardware" and find_gpu().fault:
         pytest.skip(find_gpu().fault)
+    # compiled kernels are kept beside the file that they stand in
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT],
+        [sys.executable, str(script)],
         cwd=root,
         env={**os.environ, "NUMBA_ENABLE_CUDASIM": simulator, "PYTHONPATH": str(root)},
         capture_output=True,
