@@ -143,6 +143,26 @@ def test_a_run_on_a_gpu_that_is_full_ends_with_what_to_do(tmp_path, mode, code, 
     assert "Traceback" not in done.stdout
 
 
+LAUNCH = """
+import numpy as np
+from hpcapp.workloads.laplace.engine import open_engine
+engine, stencil = open_engine(device), np.array([0.25, 0.25, 0.0, 0.0])
+none = engine.array(np.empty((0, 0)))
+u, v = (engine.array(np.zeros((64, 64))) for _ in range(2))
+for _ in range(3):
+    engine.redblack(u, none, stencil, 1.5, 0, [(1, 63, 1, 63)])
+    engine.jacobi(u, v, none, stencil, [(1, 63, 1, 63)])
+functions = device._launcher.functions
+print(len(functions), sum(function is not None for function in functions.values()))
+"""
+
+
+def test_words_of_launches_are_those_that_numba_hands_over():
+    done = run_script(OPEN + LAUNCH)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["2", "2"]
+
+
 REPORT = """
 import importlib
 sys.path.insert(0, "tests")

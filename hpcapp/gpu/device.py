@@ -15,6 +15,7 @@ from numpy.typing import DTypeLike, NDArray
 from hpcapp.device import Device
 from hpcapp.errors import HpcappError
 from hpcapp.gpu.hardware import SIMULATED, Gpu
+from hpcapp.gpu.launching import Launcher
 
 __all__ = ["CudaDevice", "Device", "GpuError"]
 
@@ -54,6 +55,7 @@ class CudaDevice(Device):
         super().__init__(threads, f"cuda ({gpu.name}{size}{shared})")
         self.gpu, self.users, self.direct = gpu, users, direct
         self.simulated = gpu.uuid == SIMULATED
+        self._launcher = Launcher()
 
     def empty(self, shape: int | tuple[int, ...], dtype: DTypeLike = np.float64) -> Any:
         """Make an array on the GPU; its values are not set.
@@ -224,7 +226,11 @@ class CudaDevice(Device):
             If it, or one before it, has failed.
         """
         with self._told(0):
-            kernel[grid[0], grid[1], stream, shared](*arguments)
+            place = (grid[0], grid[1], stream, shared)
+            if self.simulated:
+                kernel[place](*arguments)
+            else:
+                self._launcher.start(kernel, place, *arguments)
         self.beat()
 
     def synchronise(self) -> None:
