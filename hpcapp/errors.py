@@ -27,9 +27,18 @@ class Exit(IntEnum):
 
 
 class HpcappError(Exception):
-    """An error whose message is meant for the user: no traceback is shown."""
+    """An error whose message is meant for the user: no traceback is shown.
+
+    Attributes
+    ----------
+    code : Exit
+        Of the program.
+    sound : bool
+        Whether the process can clean up after it.
+    """
 
     code = Exit.FAILED
+    sound = True
 
 
 class ConfigError(HpcappError):

@@ -28,6 +28,7 @@ from hpcapp.gpu.choice import claim_gpu
 from hpcapp.guards import Guards, Lookout
 from hpcapp.log import Log, drain, say
 from hpcapp.mpi import world
+from hpcapp.mpi.abort import leave_at_once
 from hpcapp.stops import Stops
 
 if TYPE_CHECKING:
@@ -188,6 +189,9 @@ class _Job:
             comm.abort(error.code)
         if self.guards is not None:
             self.guards.close()
+        if not error.sound:
+            drain()
+            leave_at_once(error.code)
         return error.code
 
     def _crash(self, error: BaseException) -> NoReturn:

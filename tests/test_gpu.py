@@ -198,10 +198,26 @@ def test_errors_of_the_driver_say_what_was_asked_for_and_what_to_do(monkeypatch)
     assert caught.value.code == Exit.FAILED
     with pytest.raises(GpuError) as caught, found._told(0):
         raise CudaAPIError(700, "CUDA_ERROR_ILLEGAL_ADDRESS")
+    check_loss(caught)
+
+
+def check_loss(caught):
+    """Check what is said of a kernel that has failed."""
     assert "NVIDIA H200: a kernel or a copy failed: " in str(caught.value)
     assert "CUDA_ERROR_ILLEGAL_ADDRESS; if it fails again, device: cpu does" in str(
         caught.value
     )
+
+
+@needs_numba_cuda
+def test_errors_of_launches_are_told_too():
+    utils = pytest.importorskip("cuda.core._utils.cuda_utils")
+    found = CudaDevice(1, H200)
+    with pytest.raises(GpuError) as caught, found._told(0):
+        raise utils.CUDAError("CUDA_ERROR_ILLEGAL_ADDRESS")
+    check_loss(caught)
+    with pytest.raises(KeyError), found._told(0):
+        raise KeyError("a defect of ours")
 
 
 class Lost:

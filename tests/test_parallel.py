@@ -17,6 +17,7 @@ from hpcapp import parallel
 from hpcapp.clock import Clock
 from hpcapp.errors import ConfigError, HpcappError, ResultError
 from hpcapp.failure import read_status
+from hpcapp.gpu.device import GpuError
 from hpcapp.log import say
 from hpcapp.mpi.comm import Comm
 from hpcapp.parallel import _Job
@@ -149,6 +150,41 @@ def test_a_job_ends_whatever_goes_wrong_at_its_end(monkeypatch, tmp_path, error)
     comm = Alone()
     assert end(comm, error, tmp_path) == 1
     assert comm.aborted == [1]
+
+
+@pytest.mark.parametrize("error", [GpuError("lost"), HpcappError("it broke")])
+def test_after_a_gpu_that_failed_nothing_is_cleaned_up(monkeypatch, tmp_path, error):
+    left = []
+
+    def leave_at_once(code):
+        left.append(code)
+        raise Ended
+
+    comm = Alone()
+    comm.aborted.append(1)
+    monkeypatch.setattr(parallel, "leave_at_once", leave_at_once)
+    assert end(comm, error, tmp_path) == 1
+    assert left == ([1] if isinstance(error, GpuError) else [])
+
+
+def test_a_process_that_leaves_at_once_says_what_it_had_to_say_and_no_more():
+    script = """
+import weakref
+from mpi4py import MPI
+from hpcapp.mpi.abort import leave_at_once
+
+class Array:
+    pass
+
+array = Array()
+weakref.finalize(array, print, "given back")
+print("said", end="")
+leave_at_once(3)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=120
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (3, "said", "")
 
 
 @pytest.mark.parametrize("stream", [Full(), None])

@@ -27,7 +27,13 @@ FEW_THREADS, FEW_BLOCKS = 4, 2
 
 
 class GpuError(HpcappError):
-    """A GPU that has run out of memory, or a kernel that failed on it."""
+    """A GPU that has run out of memory, or a kernel that failed on it.
+
+    After a kernel that failed the driver refuses everything: each array that is given
+    back would be another error.
+    """
+
+    sound = False
 
 
 class CudaDevice(Device):
@@ -325,12 +331,11 @@ class CudaDevice(Device):
     @contextmanager
     def _told(self, size: int) -> Iterator[None]:
         """Turn errors of the driver into ours."""
-        from numba.cuda.cudadrv.driver import CudaAPIError
-        from numba.cuda.cudadrv.error import CudaSupportError
-
         try:
             yield
-        except (CudaAPIError, CudaSupportError, MemoryError) as error:
+        except Exception as error:
+            if not _is_of_driver(error):
+                raise
             raise GpuError(self._refusal(error, size)) from None
 
     def _refusal(self, error: BaseException, size: int) -> str:
@@ -350,3 +355,15 @@ class CudaDevice(Device):
             f"run.device: {self.gpu.name}: a kernel or a copy failed: {text}; if it "
             "fails again, device: cpu does without the GPU"
         )
+
+
+def _is_of_driver(error: Exception) -> bool:
+    """Tell whether the driver or a library of CUDA has failed, or memory is short."""
+    from numba.cuda.cudadrv.driver import CudaAPIError
+    from numba.cuda.cudadrv.error import CudaSupportError
+
+    if isinstance(error, (CudaAPIError, CudaSupportError, MemoryError)):
+        return True
+    # launches and the linker raise errors of CUDA's own packages, which have no name
+    # that is public
+    return type(error).__module__.partition(".")[0] == "cuda"
