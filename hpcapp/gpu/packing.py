@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from hpcapp.gpu.device import CudaDevice
+from hpcapp.gpu.views import cut
 from hpcapp.mpi.packing import ON_HOST, Slot
 
 __all__ = ["GpuSlot", "OnGpu", "copy_piece"]
@@ -61,6 +62,10 @@ class OnGpu:
             for out in (other, view):
                 for piece in (other, view):
                     copy_piece(self._device, out, piece, self._aside)
+
+    def cut(self, array: Any, index: tuple[slice, ...]) -> Any:
+        """Return a piece of an array, a view."""
+        return cut(array, index)
 
     def slot(self, piece: Any) -> Slot:
         """Return a piece with a buffer for its messages."""

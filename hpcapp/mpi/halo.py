@@ -162,7 +162,7 @@ class _Cutter:
     packing: Packing
 
     def slot(self, region: list[slice]) -> Slot:
-        return self.packing.slot(self.array[tuple(region)])
+        return self.packing.slot(self.packing.cut(self.array, tuple(region)))
 
 
 def _free(requests: list[Any]) -> None:

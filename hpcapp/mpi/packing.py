@@ -44,6 +44,10 @@ class Packing(Protocol):
         """Compile what copies pieces."""
         ...
 
+    def cut(self, array: Any, index: tuple[slice, ...]) -> Any:
+        """Return a piece of an array, a view."""
+        ...
+
     def slot(self, piece: Any) -> Slot:
         """Return a piece with a buffer for its messages."""
         ...
@@ -84,6 +88,11 @@ class OnHost:
 
     def warm_up(self) -> None:
         """Do nothing: NumPy copies."""
+
+    def cut(self, array: np.ndarray, index: tuple[slice, ...]) -> np.ndarray:
+        """Return a view."""
+        found: np.ndarray = array[index]
+        return found
 
     def slot(self, piece: np.ndarray) -> Slot:
         """Return a view with a buffer."""

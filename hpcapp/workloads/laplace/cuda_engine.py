@@ -8,6 +8,7 @@ import numpy as np
 
 from hpcapp.decomposition import Block
 from hpcapp.fields import LatePart
+from hpcapp.gpu.views import cut
 from hpcapp.mpi.packing import Packing
 from hpcapp.workload import Part
 from hpcapp.workloads.laplace.cuda_queue import LINE, MOST, Queue
@@ -52,7 +53,7 @@ class CudaEngine:
 
     def window(self, array: Any, shape: tuple[int, int]) -> Any:
         """Return the columns that are meant."""
-        return array[:, : shape[1]]
+        return cut(array, (slice(None), slice(shape[1])))
 
     def fetch(self, array: Any) -> np.ndarray:
         """Return a copy, as wide as the array."""

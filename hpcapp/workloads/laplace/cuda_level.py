@@ -10,6 +10,7 @@ import numpy as np
 from hpcapp.decomposition import Block
 from hpcapp.fields import LatePart
 from hpcapp.gpu.packing import copy_piece
+from hpcapp.gpu.views import cut
 from hpcapp.workload import Context, Part, State
 from hpcapp.workloads.laplace.cuda_queue import Queue
 from hpcapp.workloads.laplace.level import (
@@ -205,13 +206,14 @@ class CudaLevel(Level):
                 self.shape.axes, self.start, (ny, 2 * half)
             ):
                 if axis == 0:
-                    target = self.u[at : at + 1]
+                    index = (slice(at, at + 1), slice(None), slice(None))
                     found = np.stack([values[0::2], values[1::2]])[np.newaxis]
                 else:
                     p, k = at % 2, at // 2
-                    target = self.u[:, p : p + 1, k : k + 1]
+                    index = (slice(None), slice(p, p + 1), slice(k, k + 1))
                     found = values[:, np.newaxis, np.newaxis]
                 found = np.ascontiguousarray(found, np.float64)
+                target = cut(self.u, index)
                 self._sides.append((target, self.queue.device.to_device(found)))
         for target, found in self._sides:
             copy_piece(self.queue.device, target, found, self.queue.stream)

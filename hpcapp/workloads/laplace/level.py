@@ -8,6 +8,7 @@ import numpy as np
 
 from hpcapp.decomposition import Block
 from hpcapp.device import Device
+from hpcapp.gpu.views import cut
 from hpcapp.mpi.packing import ON_HOST, Packing
 from hpcapp.workload import Part, State
 from hpcapp.workloads.laplace.levels import LevelShape
@@ -350,7 +351,8 @@ def piece(array: Any, whole: Block, part: Block) -> Any:
     """
     j, i = (a - b + MARGIN for a, b in zip(part.start, whole.start, strict=True))
     ny, nx = part.shape
-    return array[j : j + ny, :, i // 2 : (i + nx + 1) // 2]
+    columns = slice(i // 2, (i + nx + 1) // 2)
+    return cut(array, (slice(j, j + ny), slice(None), columns))
 
 
 def local_unknowns(axes: Any, block: Block, grow: int = 0) -> Region:
