@@ -12,8 +12,15 @@ from hpcapp.postfix import Program
 
 __all__ = ["PIECE", "add_values", "count_bytes", "evaluate"]
 
-PIECE = 3 << 20
-"""Values of one call: 24 MB an array; a multiple of 3."""
+PIECE = 3 << 24
+"""Values of one call: 403 MB an array; a multiple of 3.
+
+Whatever the length, the host takes some milliseconds for a call: ten launches, a dozen
+arrays and copies.
+"""
+
+# values that a thread may add, see `split_cuda`
+MOST = 1 << 11
 
 # shared memory of a block, and threads of it, at most
 SHARED, THREADS = 48 * 1024, 256
@@ -78,6 +85,8 @@ def add_values(device: CudaDevice, limbs: NDArray[np.int64], values: Any) -> Non
         units = np.array([exponent + 2, exponent - 50], np.int64) << 52 | 1 << 51
         c, d = units.view(np.float64).tolist()
         sums = device.to_device(np.zeros(5, np.int64))
+        # on a GPU of few multiprocessors its threads would have too many
+        grid = max(grid[0], -(-values.size // (MOST * grid[1]))), grid[1]
         device.start(split_cuda, grid, sums, values, c, d)
         *parts, rest = device.from_device(sums).tolist()
         if not rest:

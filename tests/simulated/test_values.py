@@ -91,3 +91,22 @@ def test_sum_with_a_nan_or_an_infinity_says_so(gpu):
         limbs = reduction.zeros()
         add_values(gpu, limbs, gpu.to_device(np.array(values)))
         assert str(reduction.to_float(limbs)) == expected
+
+
+def test_no_thread_adds_more_than_its_integers_hold(gpu, monkeypatch):
+    from hpcapp.gpu import values
+    from hpcapp.gpu.values import add_values
+
+    monkeypatch.setattr(values, "MOST", 2)
+    grids, start = [], gpu.start
+
+    def listen(kernel, grid, *arguments, **options):
+        grids.append(grid)
+        start(kernel, grid, *arguments, **options)
+
+    monkeypatch.setattr(gpu, "start", listen)
+    limbs, numbers = reduction.zeros(), [0.1 * k for k in range(1001)]
+    add_values(gpu, limbs, gpu.to_device(np.array(numbers)))
+    blocks, threads = grids[-1]
+    assert 2 * blocks * threads >= 1001 > 2 * (blocks - 1) * threads
+    assert reduction.to_float(limbs) == math.fsum(numbers)

@@ -20,9 +20,8 @@ __all__ = ["Midpoint"]
 # points and values of a piece stay in a second-level cache
 PIECE = 1 << 16
 
-
-# on a GPU
-GPU_PIECE = 1 << 21
+# on a GPU: as long as possible, and in each step one for each of 8 ranks
+GPU_PIECE = 1 << 24
 
 
 class Midpoint(Summation):
