@@ -35,6 +35,10 @@ ALIGN = 6
 # a run of any size has at least so many steps, and of the largest about so many
 FEWEST, USUAL = 4, 1000
 
+# so many times as many samples in a step on a GPU: a step of a core's length would be
+# over there before the host has made the launches and copies of the next
+ON_GPU = 16
+
 
 class MonteCarlo(Workload):
     """Estimate from samples that each depend on seed and number alone.
@@ -130,7 +134,7 @@ class MonteCarlo(Workload):
             # a run that was stopped at its last yield takes no step any more
             self.estimator.publish(state)
         while done < n:
-            last = self._next_cut(done)
+            last = self._next_cut(done, ON_GPU if ctx.device.name == "cuda" else 1)
             self.estimator.advance(ctx, done, last)
             count, done = last - done, last
             self._record(state, done)
@@ -154,10 +158,10 @@ class MonteCarlo(Workload):
             warning=warning,
         )
 
-    def _next_cut(self, done: int) -> int:
+    def _next_cut(self, done: int, factor: int) -> int:
         """Return where the step ends that starts after so many samples."""
         n: int = self.parameters.samples
-        most = min(-(-n // FEWEST), max(self.estimator.most, n // USUAL))
+        most = min(-(-n // FEWEST), max(factor * self.estimator.most, n // USUAL))
         chunk = -(-most // ALIGN) * ALIGN
         cuts = [n, (done // chunk + 1) * chunk]
         if self.random:

@@ -111,8 +111,9 @@ class Series(Workload):
         partial = np.array(state.get("partial", ()), np.float64)
         if done:
             self._record(state, total, done)
+        chunk = series.gpu_chunk if ctx.device.name == "cuda" else series.chunk
         while done < n:
-            stop = _next_stop(done, n, series.chunk)
+            stop = _next_stop(done, n, chunk)
             share = Share(done + 1, stop + 1, ctx.comm.rank, ctx.comm.size)
             found = ctx.comm.sum(series.add(ctx.device, share))
             if not reduction.finite(found):

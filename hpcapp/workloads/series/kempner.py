@@ -36,7 +36,7 @@ class Kempner(Summation):
     allowed: one list for each state.
     """
 
-    chunk = 1 << 29
+    chunk = gpu_chunk = 1 << 29
 
     def __init__(self, digits: str) -> None:
         self.digits = digits

@@ -20,8 +20,8 @@ __all__ = ["Midpoint"]
 # points and values of a piece stay in a second-level cache
 PIECE = 1 << 16
 
-# on a GPU: as long as possible, and in each step one for each of 8 ranks
-GPU_PIECE = 1 << 24
+# on a GPU: as long as memory is to be had for, with some for each rank in a step
+GPU_PIECE = 1 << 26
 
 
 class Midpoint(Summation):
@@ -42,7 +42,7 @@ class Midpoint(Summation):
     then multiplied by h.
     """
 
-    chunk = 1 << 27
+    chunk, gpu_chunk = 1 << 27, 1 << 30
     memory = 2 * 8 * PIECE
 
     def __init__(

@@ -68,11 +68,14 @@ class Summation(ABC):
     ----------
     chunk : int
         Terms of a step at most.
+    gpu_chunk : int
+        The same on a GPU.
     memory : int
         Bytes of tables and of arrays of a thread.
     """
 
     chunk: int
+    gpu_chunk: int
     memory: int
 
     @abstractmethod

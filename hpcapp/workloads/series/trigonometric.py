@@ -40,7 +40,7 @@ class Trigonometric(Summation):
     nearest to cos(k theta), divided by k. No term depends on what else is added.
     """
 
-    chunk = 1 << 29
+    chunk = gpu_chunk = 1 << 29
     memory = 3 * 8 * 256
 
     def __init__(self, theta: float) -> None:
