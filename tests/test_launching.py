@@ -3,6 +3,7 @@
 
 import ctypes
 import sys
+import threading
 from types import SimpleNamespace
 
 import numpy as np
@@ -99,6 +100,9 @@ def launches(monkeypatch):
     core = SimpleNamespace(
         LaunchConfig=lambda **facts: facts, launch=lambda *facts: found.append(facts)
     )
+    entered = []
+    core.entered = entered
+    monkeypatch.setattr(Launcher, "_enter", lambda launcher: entered.append(launcher))
     monkeypatch.setitem(sys.modules, "cuda", SimpleNamespace(core=core))
     monkeypatch.setitem(sys.modules, "cuda.core", core)
     return found
@@ -143,6 +147,15 @@ def test_numba_launches_once_and_the_driver_from_then_on(launches):
     config = {"grid": 4, "block": 32, "shmem_size": 16}
     assert [facts[:3] for facts in launches] == [(0, config, "function")] * 2
     assert [facts[3] for facts in launches] == [1, 2]
+    assert sys.modules["cuda.core"].entered == [launcher]
+    # another thread has to enter as well
+    thread = threading.Thread(
+        target=launcher.start, args=(kernel, (4, 32, 0, 16), 3, 0.5)
+    )
+    thread.start()
+    thread.join()
+    assert sys.modules["cuda.core"].entered == [launcher] * 2
+    assert len(launches) == 3
     # other types are another function
     launcher.start(kernel, (4, 32, 0, 16), 1, 2)
     assert len(kernel.calls) == 2

@@ -11,6 +11,7 @@ where it is not the same Numba goes on to do it.
 """
 
 import ctypes
+import threading
 import weakref
 from collections.abc import Sequence
 from typing import Any
@@ -44,6 +45,7 @@ class Launcher:
         self.functions: dict[Any, Any] = {}
         self._arrays: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
         self._configured: dict[Any, Any] = {}
+        self._entered = threading.local()
 
     def start(self, kernel: Any, place: tuple[Any, ...], *arguments: Any) -> None:
         """Queue a kernel.
@@ -75,7 +77,16 @@ class Launcher:
         if function is None:
             configured(*arguments)
             return
+        if not getattr(self._entered, "here", False):
+            self._enter()
+            self._entered.here = True
         launch(configured.stream, config, function, *words)
+
+    def _enter(self) -> None:
+        """Let this thread use the GPU, as Numba does at each launch."""
+        from numba import cuda
+
+        cuda.current_context()
 
     def _configure(self, kernel: Any, place: tuple[Any, ...]) -> tuple[Any, Any]:
         """Return what Numba and what the driver launch with."""
