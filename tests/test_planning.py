@@ -94,9 +94,9 @@ def test_plan_of_arrays_and_messages_on_gpus():
         "that share a GPU add up; 5.25 kB of buffers on the host"
     ) in gpu.text()
     one = plan_of(1, *shape, "run.device=auto")
-    # alone it has a margin of 1
-    assert one.gpu_bytes == (8 * 102 * 64 + 16,)
-    assert "GPU memory    52.2 kB of arrays in the largest rank\n" in one.text()
+    # alone it has a margin of 1; an array and one for passes of several colours
+    assert one.gpu_bytes == (2 * 8 * 102 * 64 + 16,)
+    assert "GPU memory    104 kB of arrays in the largest rank\n" in one.text()
     idle = plan_of(12, "parameters.shape=[3, 3]", "run.device=cuda")
     assert idle.gpu_bytes[9:] == (16, 16, 16)
 

@@ -93,8 +93,8 @@ def checked(mode, free):
 
 
 def test_a_run_that_does_not_fit_on_its_gpu_is_refused_or_warned_of():
-    # 4099 x 4112 points, two norms
-    need = 8 * 4099 * 4112 + 16
+    # two arrays of 4099 x 4112 points, two norms
+    need = 2 * 8 * 4099 * 4112 + 16
     assert checked("check", need) == ""
     with pytest.raises(PlanError) as caught:
         checked("check", need - 1)

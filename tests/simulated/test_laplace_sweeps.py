@@ -46,6 +46,30 @@ def test_tiled_sweeps_equal_single_ones(engines, shape, source, shrink):
     assert found[0][inside].tobytes() == found[1][inside].tobytes()
 
 
+@pytest.mark.parametrize("shape, source", [((12, 21), True), ((136, 12), False)])
+@pytest.mark.parametrize("shrink", [0, 1])
+# one pass, there and back, and one level alone; both colours first
+@pytest.mark.parametrize("count, parity", [(4, 0), (8, 1), (13, 0)])
+def test_tiled_colours_equal_single_ones(engines, shape, source, shrink, count, parity):
+    ny, nx = shape[0] + 2 * count * shrink, shape[1] + 2 * count * shrink
+    u, f = fields((ny, nx))
+    f = f if source else np.empty((0, 0))
+    cuts = [shrink * level for level in range(count)]
+    levels = [(1 + k, ny - 1 - k, 1 + k, nx - 1 - k) for k in cuts]
+    found = []
+    for engine in engines:
+        array, other = engine.array(u.copy()), engine.array(f)
+        head = (array, other, STENCIL, 1.7, parity)
+        assert engine.redblack(*head, levels) == count
+        if not shrink:
+            # again, from the values that are there now
+            engine.redblack(*head, levels[:5])
+        found.append(engine.fetch(array)[:, :nx])
+    inside = (slice(*levels[-1][:2]), slice(*levels[-1][2:]))
+    assert found[0][inside].tobytes() == found[1][inside].tobytes()
+    assert not np.array_equal(found[0][inside], u[inside])
+
+
 @pytest.mark.parametrize("columns", [(1, 20), (16, 17), (15, 19), (3, 3)])
 @pytest.mark.parametrize("kind", [np.float64, np.float32])
 def test_pieces_of_rows_and_columns_are_met_exactly(engines, columns, kind):

@@ -156,8 +156,11 @@ class Laplace(Workload):
             gpu, pinned = count_cycle_bytes(*facts, plain and not cg)
             more = count_vector_bytes(*facts) if cg else (0, 0)
             return gpu + more[0], pinned + more[1]
-        count = 2 if self.parameters.method == "jacobi" else 1
-        return count_sweep_bytes(layout, rank, depth, count, not plain)
+        jacobi = self.parameters.method == "jacobi"
+        # passes of several levels over-relax from one array to another
+        another = not jacobi and self._kind == np.float64
+        without_halo = int(not plain) + int(another)
+        return count_sweep_bytes(layout, rank, depth, 1 + jacobi, without_halo)
 
     def plan_rows(
         self, layout: Layout, network: Network | None = None

@@ -8,6 +8,7 @@ import numpy as np
 
 from hpcapp.decomposition import Block
 from hpcapp.fields import LatePart
+from hpcapp.gpu.packing import copy_piece
 from hpcapp.gpu.views import cut
 from hpcapp.mpi.packing import Packing
 from hpcapp.workload import Part
@@ -33,15 +34,21 @@ class CudaEngine:
 
     def __init__(self, device: Any) -> None:
         self._device, self._queue = device, Queue(device)
+        # the array that is over-relaxed, and one for passes of several levels
+        self._pair: tuple[Any, Any] | None = None
         self.packing: Packing = self._queue.packing
 
     def warm_up(self, jacobi: bool, kind: np.dtype[Any]) -> None:
         """Compile the tiled sweeps and what carries halos."""
-        if jacobi and kind == np.float64:
+        if kind == np.float64:
             u, other = (self.array(np.zeros((4, 4))) for _ in range(2))
             f = self.array(np.empty((0, 0)))
-            regions = [(1, 2, 1, 2)] * 4
-            self._sweep_tiles(other, u, f, tuple(np.zeros(4)), regions)
+            weights, regions = tuple(np.zeros(4)), [(1, 2, 1, 2)] * 4
+            if jacobi:
+                self._sweep_tiles(other, u, f, weights, regions)
+            else:
+                self._colour_tiles(u, f, (*weights, kind.type(1.0)), 0, [regions])
+                self._pair = None
         self.packing.warm_up()
 
     def array(self, values: np.ndarray, again: bool = False) -> Any:  # noqa: ARG002
@@ -136,14 +143,62 @@ class CudaEngine:
         parity: int,
         regions: Sequence[Region],
     ) -> int:
-        """Over-relax level by level."""
+        """Over-relax with some levels in one pass where that pays, else one by one."""
         from hpcapp.workloads.laplace.cuda_kernels import relax_redblack_gpu
+        from hpcapp.workloads.laplace.tile_cuda_kernels import DEEP
 
-        head = (u, f, tuple(stencil), omega)
-        for number, region in enumerate(regions):
-            colour = (parity + number) % 2
-            self._queue.march(relax_redblack_gpu, region, *head, colour, width=2)
+        weights, done = tuple(stencil), 0
+        while done < len(regions):
+            colour = (parity + done) % 2
+            tile = regions[done : done + DEEP]
+            single = stencil.dtype == np.float32
+            if len(tile) == DEEP and not single and self._pays(tile[-1]):
+                # an even number of passes ends where it began
+                more = regions[done + DEEP : done + 2 * DEEP]
+                tiles = [tile, more] if len(more) == DEEP else [tile]
+                self._colour_tiles(u, f, (*weights, omega), colour, tiles)
+                done += DEEP * len(tiles)
+            else:
+                head = (u, f, weights, omega, colour)
+                self._queue.march(relax_redblack_gpu, tile[0], *head, width=2)
+                done += 1
         return len(regions)
+
+    def _colour_tiles(
+        self,
+        u: Any,
+        f: Any,
+        weights: Any,
+        colour: int,
+        tiles: Sequence[Sequence[Region]],
+    ) -> None:
+        """Over-relax in one or two passes, from the array to another one and back."""
+        from hpcapp.workloads.laplace.tile_cuda_kernels import relax_redblack_tile_gpu
+
+        pair = (u, self._other(u))
+        for number, regions in enumerate(tiles):
+            source, out = pair[number], pair[1 - number]
+            grid = (self._tiles(regions[-1]), self._wide)
+            numbers = tuple(one for region in regions for one in region)
+            head = (out, source, f, weights, colour, numbers)
+            self._device.start(
+                relax_redblack_tile_gpu, grid, *head, stream=self._queue.stream
+            )
+        if len(tiles) == 1:
+            first, last, start, stop = tiles[0][-1]
+            index = slice(first, last), slice(start, stop)
+            back, there = (cut(array, index) for array in pair)
+            copy_piece(self._device, back, there, self._queue.stream)
+
+    def _other(self, u: Any) -> Any:
+        """Return an array with the boundary of another; its other values may be old."""
+        if self._pair is None or self._pair[0] is not u:
+            other = self._device.empty(tuple(u.shape), u.dtype)
+            # after the kernels and copies that are queued
+            self._device.synchronise()
+            self._device.put(other, u)
+            self._pair = u, other
+        return self._pair[1]
 
     def residual(
         self, u: Any, f: Any, constant: float, ry: float, rx: float, region: Region

@@ -27,7 +27,7 @@ TABLES = 22
 
 
 def count_sweep_bytes(
-    layout: Layout, rank: int, depth: int, arrays: int, source: bool
+    layout: Layout, rank: int, depth: int, arrays: int, more: int
 ) -> tuple[int, int]:
     """Return the bytes of `Sweeper` on a GPU; pure.
 
@@ -41,8 +41,8 @@ def count_sweep_bytes(
         Points of the margin.
     arrays : int
         With a halo.
-    source : bool
-        Whether there is another one, without.
+    more : int
+        Without one.
 
     Returns
     -------
@@ -55,7 +55,7 @@ def count_sweep_bytes(
     whole = layout.domain.itemsize * ny * -(-nx // LINE) * LINE
     # as much comes as goes
     _, sent = halo_sent(layout, rank, depth) if layout.used > 1 else (0, 0)
-    return (arrays + source) * whole + 2 * arrays * sent + NORMS, 2 * arrays * sent
+    return (arrays + more) * whole + 2 * arrays * sent + NORMS, 2 * arrays * sent
 
 
 def count_cycle_bytes(
