@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Launches of kernels at a tenth of what Numba's own take the host.
+"""Launches of kernels at a fifth of what Numba's own take the host.
 
 For each launch Numba finds out the types of all arguments, wraps arrays and makes
 objects of numbers. A cycle of multigrid has hundreds of launches, many of them of

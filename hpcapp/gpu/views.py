@@ -10,8 +10,8 @@ def cut(array: Any, index: tuple[slice, ...]) -> Any:
     """Return a view of an array.
 
     Numba goes over all rows of a view that is not contiguous, one by one in Python, to
-    find out where it begins and ends: 20 ms for a column of 8192 points. Here it
-    follows from shape and strides.
+    find out where it begins and ends: 11 ms here for a column of 8192 points. That
+    follows from shape and strides as well, in 0.09 ms.
 
     Parameters
     ----------

@@ -40,14 +40,16 @@ class CudaEngine:
 
     def warm_up(self, jacobi: bool, kind: np.dtype[Any]) -> None:
         """Compile the tiled sweeps and what carries halos."""
+        from hpcapp.workloads.laplace.tile_cuda_kernels import JACOBI
+
         if kind == np.float64:
             u, other = (self.array(np.zeros((4, 4))) for _ in range(2))
             f = self.array(np.empty((0, 0)))
             weights, regions = tuple(np.zeros(4)), [(1, 2, 1, 2)] * 4
             if jacobi:
-                self._sweep_tiles(other, u, f, weights, regions)
+                self._sweep_tiles(other, u, f, (*weights, 0.0), JACOBI, regions)
             else:
-                self._colour_tiles(u, f, (*weights, kind.type(1.0)), 0, [regions])
+                self._colour_tiles(u, f, (*weights, 0.0), 0, [regions])
                 self._pair = None
         self.packing.warm_up()
 
@@ -83,7 +85,7 @@ class CudaEngine:
     ) -> int:
         """Sweep with some levels in one pass where that pays, else one by one."""
         from hpcapp.workloads.laplace.cuda_kernels import relax_jacobi_gpu
-        from hpcapp.workloads.laplace.tile_cuda_kernels import DEEP
+        from hpcapp.workloads.laplace.tile_cuda_kernels import DEEP, JACOBI
 
         # numbers of the type of the arrays
         weights = tuple(stencil)
@@ -93,7 +95,7 @@ class CudaEngine:
             tile = regions[done : done + DEEP]
             single = stencil.dtype == np.float32
             if len(tile) == DEEP and not single and self._pays(tile[-1]):
-                self._sweep_tiles(out, u, f, weights, tile)
+                self._sweep_tiles(out, u, f, (*weights, 0.0), JACOBI, tile)
                 done += DEEP
             else:
                 region = regions[done]
@@ -123,16 +125,20 @@ class CudaEngine:
         return busy and down <= MOST
 
     def _sweep_tiles(
-        self, out: Any, u: Any, f: Any, weights: Any, regions: Sequence[Region]
+        self,
+        out: Any,
+        u: Any,
+        f: Any,
+        weights: Any,
+        colour: int,
+        regions: Sequence[Region],
     ) -> None:
-        from hpcapp.workloads.laplace.tile_cuda_kernels import relax_jacobi_tile_gpu
+        from hpcapp.workloads.laplace.tile_cuda_kernels import relax_tile_gpu
 
         grid = (self._tiles(regions[-1]), self._wide)
         numbers = tuple(number for region in regions for number in region)
-        head = (out, u, f, weights, numbers)
-        self._device.start(
-            relax_jacobi_tile_gpu, grid, *head, stream=self._queue.stream
-        )
+        head = (out, u, f, weights, colour, numbers)
+        self._device.start(relax_tile_gpu, grid, *head, stream=self._queue.stream)
 
     def redblack(
         self,
@@ -173,17 +179,10 @@ class CudaEngine:
         tiles: Sequence[Sequence[Region]],
     ) -> None:
         """Over-relax in one or two passes, from the array to another one and back."""
-        from hpcapp.workloads.laplace.tile_cuda_kernels import relax_redblack_tile_gpu
-
         pair = (u, self._other(u))
         for number, regions in enumerate(tiles):
             source, out = pair[number], pair[1 - number]
-            grid = (self._tiles(regions[-1]), self._wide)
-            numbers = tuple(one for region in regions for one in region)
-            head = (out, source, f, weights, colour, numbers)
-            self._device.start(
-                relax_redblack_tile_gpu, grid, *head, stream=self._queue.stream
-            )
+            self._sweep_tiles(out, source, f, weights, colour, regions)
         if len(tiles) == 1:
             first, last, start, stop = tiles[0][-1]
             index = slice(first, last), slice(start, stop)
@@ -194,9 +193,7 @@ class CudaEngine:
         """Return an array with the boundary of another; its other values may be old."""
         if self._pair is None or self._pair[0] is not u:
             other = self._device.empty(tuple(u.shape), u.dtype)
-            # after the kernels and copies that are queued
-            self._device.synchronise()
-            self._device.put(other, u)
+            self._device.put(other, u, self._queue.stream)
             self._pair = u, other
         return self._pair[1]
 
