@@ -20,7 +20,6 @@ CONFIGS = sorted(Path(__file__).parent.glob("*.yaml"))
 # words, tables of as many blocks as the largest GPU has, of which there are two here
 LOOSE = {
     "mandelbrot": 9.0,
-    "julia": 4.0,
     "laplace-multigrid": 1.2,
     "laplace-cg": 1.2,
     "words": 2.5,
@@ -75,5 +74,12 @@ def test_plan_of_gpu_memory_is_enough_and_not_much_more(world, monkeypatch, conf
     device, layout = run(world, problem)
     gpu, pinned = problem.workload.gpu_memory(layout, world.rank)
     assert device.most <= gpu
-    assert gpu <= LOOSE.get(config.stem, 1.0) * device.most + 4096
-    assert device.pinned_bytes <= pinned <= 1.3 * device.pinned_bytes + 4096
+    assert device.pinned_bytes <= pinned
+    if getattr(problem.workload.parameters, "schedule", "") == "dynamic":
+        # ranks claim rows: one may come too late for any
+        return
+    # some ranks may have nothing to do
+    most = max(world.all(device.most))
+    pinned_bytes = max(world.all(device.pinned_bytes))
+    assert max(world.all(gpu)) <= LOOSE.get(config.stem, 1.0) * most + 4096
+    assert max(world.all(pinned)) <= 1.3 * pinned_bytes + 4096
